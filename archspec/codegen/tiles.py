@@ -1,0 +1,489 @@
+"""Register tiles: the matrix-product primitives that emitted kernels call.
+
+A kernel multiplies panel by panel. A panel is NR columns of the right side packed as panel[p*NR + t] for p < k; a tile
+is MR rows of the left side against one panel, its MR*NR sums held in vector registers:
+
+    tile, tile_onto, pack_right, pack_left, MR, NR = primitives("float32", TileShape(rows=8, vectors=2, lanes=16))
+
+    pack_right(at(W, j), N, 1, panel, K, min(NR, N - j))            # panel[p*NR + t] = W[p, j + t], 0 beyond N
+    for i in range(0, M, MR):
+        tile(at(x, i * K), K, 1, panel, NR, K, acc, min(MR, M - i))  # acc[r*NR + t] = sum over p of x[i + r, p] * panel[p*NR + t]
+        ...                                                          # the epilogue: plain loops over acc
+
+Pointers are `types.CPointer(float32 | float64)`; offsets and strides count elements. Each primitive becomes one LLVM
+function inside the module of the kernel that calls it: LLVM sees the constants of its calls, and the instructions keep
+exact arithmetic under the kernel's fast-math flags.
+
+Every element of a product is the same sum wherever its tile was cut: p = 0 .. k-1 in order, starting from zero, each
+step one fused multiply-add (a multiplication and an addition where the CPU has no FMA).
+
+How to order the loops for each kind of product: `reference_kernel` in benchmarks/matmul.py, which also chose the shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils, registry
+from numba.extending import intrinsic
+
+Builder = ir.IRBuilder
+Value = ir.Value
+Body = Callable[..., None]
+
+import os
+PREFETCH = int(os.environ.get('PREFETCH','0'))
+INDEX = ir.IntType(64)
+
+
+@dataclass(frozen=True)
+class TileShape:
+    """The registers of a tile: `rows` x `vectors` sums of `lanes` elements; `fused` where the CPU multiplies and adds in one step."""
+
+    rows: int
+    vectors: int
+    lanes: int
+    fused: bool = True
+
+    @property
+    def columns(self) -> int:
+        return self.vectors * self.lanes
+
+    @property
+    def heights(self) -> tuple[int, ...]:
+        """The row counts that have code of their own, so that few rows do not pay for a whole tile."""
+        return (2, self.rows // 2, self.rows) if self.rows >= 6 else (2, self.rows)
+
+
+class Primitives(NamedTuple):
+    """What an emitted kernel unpacks into its module: four intrinsics, and the rows MR and columns NR of their tile."""
+
+    tile: Any
+    tile_onto: Any
+    pack_right: Any
+    pack_left: Any
+    MR: int
+    NR: int
+
+
+@dataclass(frozen=True)
+class Number:
+    """An element type, as numba and as LLVM name it."""
+
+    name: str
+    numba: Any
+    llvm: Any
+    nbytes: int
+
+    @property
+    def pointer(self) -> Any:
+        return self.llvm.as_pointer()
+
+    def vector(self, lanes: int) -> Any:
+        return ir.VectorType(self.llvm, lanes)
+
+
+NUMBERS = {
+    "float32": Number("f32", types.float32, ir.FloatType(), 4),
+    "float64": Number("f64", types.float64, ir.DoubleType(), 8),
+}
+
+
+# --- the shape for a CPU -------------------------------------------------------------------------------------------
+
+
+def host_features() -> frozenset[str]:
+    """The CPU features that numba compiles for, as LLVM names them; NUMBA_CPU_FEATURES limits them."""
+    features = registry.cpu_target.target_context.codegen().magic_tuple()[2]
+    return frozenset(name[1:] for name in features.split(",") if name.startswith("+"))
+
+
+def tile_shape(dtype: str, features: Collection[str], columns: int | None = None) -> TileShape:
+    """The tile for products of `dtype` on a CPU with `features`; one vector wide where the product has few `columns`.
+
+    Chosen by `benchmarks/matmul.py --shapes`. Two vectors of 8 rows (16 registers) and of 6 rows (16) keep two FMA units busy through
+    four cycles of latency and leave registers for the operands; 12 rows of 2 spill on some CPUs and meet more cache
+    conflicts, since each row is a stream of its own.
+    """
+    rows, width_bytes, fused = vector_unit(features)
+    lanes = width_bytes // NUMBERS[dtype].nbytes
+    if columns is not None and columns <= lanes:
+        return TileShape(rows=8, vectors=1, lanes=lanes, fused=fused)
+    return TileShape(rows=rows, vectors=2, lanes=lanes, fused=fused)
+
+
+def vector_unit(features: Collection[str]) -> tuple[int, int, bool]:
+    """Rows of the tile, bytes of a vector, and whether there is a fused multiply-add."""
+    if "avx512f" in features:
+        return 8, 64, True
+    if "avx2" in features and "fma" in features:
+        return 6, 32, True
+    if "neon" in features:
+        return 8, 16, True
+    return 4, 16, False
+
+
+# --- the primitives ------------------------------------------------------------------------------------------------
+
+
+@cache
+def primitives(dtype: str, shape: TileShape) -> Primitives:
+    """The functions that emitted code calls for one element type and tile shape.
+
+    tile(left, row_stride, k_stride, right, right_stride, k, acc, rows)
+        acc[r*NR + t] = sum over p < k of left[r*row_stride + p*k_stride] * right[p*right_stride + t], for r < rows, 1 <= rows <= MR, k >= 0.
+        Rows of acc beyond `rows` hold copies of the last one: the left side is never read beyond its last row.
+        The right side is read NR wide: a packed panel (right_stride NR), or a matrix in place where NR columns remain.
+    tile_onto(...)
+        the same, added onto the acc that is there: one sum over a long k cut into blocks has the bits of the uncut one.
+    pack_right(right, k_stride, column_stride, panel, k, columns)
+        panel[p*NR + t] = right[p*k_stride + t*column_stride] for t < columns, 0 for columns <= t < NR.
+    pack_left(left, row_stride, k_stride, block, k, rows)
+        block[p*MR + r] = left[r*row_stride + p*k_stride], 0 beyond `rows`; tile reads it as left with strides 1, MR.
+    """
+    number = NUMBERS[dtype]
+    return Primitives(
+        tile=tile_intrinsic(number, shape, onto=False),
+        tile_onto=tile_intrinsic(number, shape, onto=True),
+        pack_right=pack_right_intrinsic(number, shape),
+        pack_left=pack_left_intrinsic(number, shape),
+        MR=shape.rows,
+        NR=shape.columns,
+    )
+
+
+@intrinsic
+def at(typing: Any, pointer: Any, offset: Any) -> Any:
+    """The pointer `offset` elements further on."""
+
+    def emit(context: Any, builder: Builder, signature: Any, arguments: Any) -> Value:
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return pointer(pointer, types.int64), emit
+
+
+def tile_intrinsic(number: Number, shape: TileShape, onto: bool) -> Any:
+    name = f"{'tile_onto' if onto else 'tile'}_{number.name}_{shape.rows}x{shape.columns}"
+
+    def body(builder: Builder, *arguments: Value) -> None:
+        emit_tile(builder, number, shape, onto, *arguments)
+
+    @intrinsic
+    def tile(typing, left, row_stride, k_stride, right, right_stride, k, acc, rows):  # type: ignore[no-untyped-def]
+        return outlined(name, body, number, "pii pii pi")
+
+    return tile
+
+
+def pack_right_intrinsic(number: Number, shape: TileShape) -> Any:
+    body = pack_body(number, shape.columns, shape.lanes)
+
+    @intrinsic
+    def pack_right(typing, right, k_stride, column_stride, panel, k, columns):  # type: ignore[no-untyped-def]
+        return outlined(f"pack_{number.name}_{shape.columns}", body, number, "pii pii")
+
+    return pack_right
+
+
+def pack_left_intrinsic(number: Number, shape: TileShape) -> Any:
+    packed = pack_body(number, shape.rows, shape.lanes)
+
+    def body(builder: Builder, left: Value, row_stride: Value, k_stride: Value, *rest: Value) -> None:
+        packed(builder, left, k_stride, row_stride, *rest)
+
+    @intrinsic
+    def pack_left(typing, left, row_stride, k_stride, block, k, rows):  # type: ignore[no-untyped-def]
+        return outlined(f"pack_left_{number.name}_{shape.rows}", body, number, "pii pii")
+
+    return pack_left
+
+
+def outlined(name: str, body: Body, number: Number, parameters: str) -> Any:
+    """A numba signature and its code: a call of the LLVM function `name`, which `body` emits once per module.
+
+    `parameters` has a letter for each: p a pointer to elements, i an index. Not inlined, so that a kernel with several
+    products compiles one copy; internal, so that LLVM still specialises it to arguments that all its calls share.
+    """
+    kinds = parameters.replace(" ", "")
+    pointer = types.CPointer(number.numba)
+    signature = types.void(*(pointer if kind == "p" else types.int64 for kind in kinds))
+    llvm = ir.FunctionType(ir.VoidType(), [number.pointer if kind == "p" else INDEX for kind in kinds])
+
+    def emit(context: Any, builder: Builder, signature: Any, arguments: Any) -> Value:
+        module = builder.module
+        function = module.globals.get(name) or define(ir.Function(module, llvm, name), body)
+        builder.call(function, arguments)
+        return context.get_dummy_value()
+
+    return signature, emit
+
+
+def define(function: ir.Function, body: Body) -> ir.Function:
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    builder = Builder(function.append_basic_block("entry"))
+    body(builder, *function.args)
+    builder.ret_void()
+    return function
+
+
+# --- the tile ------------------------------------------------------------------------------------------------------
+
+
+def emit_tile(builder: Builder, number: Number, shape: TileShape, onto: bool, *arguments: Value) -> None:
+    emit_heights(builder, number, shape, onto, shape.heights, arguments)
+
+
+def emit_heights(
+    builder: Builder, number: Number, shape: TileShape, onto: bool, heights: tuple[int, ...], arguments: tuple[Value, ...]
+) -> None:
+    """The code of the first of `heights` that holds all rows."""
+    if len(heights) == 1:
+        emit_rows(builder, number, shape, onto, heights[0], *arguments)
+        return
+    rows = arguments[-1]
+    with builder.if_else(builder.icmp_signed("<=", rows, INDEX(heights[0]))) as (fits, larger):
+        with fits:
+            emit_rows(builder, number, shape, onto, heights[0], *arguments)
+        with larger:
+            emit_heights(builder, number, shape, onto, heights[1:], arguments)
+
+
+def emit_rows(
+    builder: Builder,
+    number: Number,
+    shape: TileShape,
+    onto: bool,
+    height: int,
+    left: Value,
+    row_stride: Value,
+    k_stride: Value,
+    right: Value,
+    right_stride: Value,
+    k: Value,
+    acc: Value,
+    rows: Value,
+) -> None:
+    """`height` rows of sums in registers; a row beyond the last valid one reads the last again."""
+    last = builder.sub(rows, INDEX(1))
+    lefts = [builder.gep(left, [builder.mul(minimum(builder, INDEX(r), last), row_stride)]) for r in range(height)]
+    places = [r * shape.columns + v * shape.lanes for r in range(height) for v in range(shape.vectors)]
+    vector = number.vector(shape.lanes)
+    multiply_add = multiply_adder(builder, number, shape)
+
+    def step(p: Value, sums: list[Value]) -> list[Value]:
+        panel_row = builder.gep(right, [builder.mul(p, right_stride)])
+        rights = [load(builder, number, shape.lanes, panel_row, INDEX(v * shape.lanes)) for v in range(shape.vectors)]
+        from_left = builder.mul(p, k_stride)
+        values = (splat(builder, builder.load(builder.gep(row, [from_left])), shape.lanes) for row in lefts)
+        pairs = [(value, across) for value in values for across in rights]
+        return [multiply_add(value, across, sum_) for (value, across), sum_ in zip(pairs, sums, strict=True)]
+
+    zero = ir.Constant(vector, [0.0] * shape.lanes)
+    initial = [load(builder, number, shape.lanes, acc, INDEX(place)) if onto else zero for place in places]
+    for place, total in zip(places, fold(builder, INDEX(0), k, 1, initial, step), strict=True):
+        store(builder, number, total, acc, INDEX(place))
+
+
+def multiply_adder(builder: Builder, number: Number, shape: TileShape) -> Callable[[Value, Value, Value], Value]:
+    """x * y + z on vectors, in exactly one way: fused, or multiplied and added.
+
+    The flag keeps numba from adding the kernel's own fast-math flags, under which LLVM may change the order of the sum:
+    numba leaves instructions alone that have one.
+    """
+    if not shape.fused:
+        return lambda x, y, z: builder.fadd(builder.fmul(x, y, flags=["nsz"]), z, flags=["nsz"])
+    vector = number.vector(shape.lanes)
+    kind = ir.FunctionType(vector, [vector] * 3)
+    fma = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{shape.lanes}{number.name}")
+    return lambda x, y, z: builder.call(fma, [x, y, z])
+
+
+# --- packing -------------------------------------------------------------------------------------------------------
+
+
+def pack_body(number: Number, width: int, lanes: int) -> Body:
+    """The code of target[p*width + t] = source[p*k_stride + t*stride] for t < count, 0 up to `width`."""
+
+    def body(builder: Builder, source: Value, k_stride: Value, stride: Value, target: Value, k: Value, count: Value) -> None:
+        with builder.if_else(builder.icmp_signed("==", stride, INDEX(1))) as (contiguous, strided):
+            with contiguous:
+                copy_rows(builder, number, width, lanes, source, k_stride, target, k, count)
+            with strided:
+                transpose(builder, number, width, lanes, source, k_stride, stride, target, k, count)
+
+    return body
+
+
+def copy_rows(
+    builder: Builder, number: Number, width: int, lanes: int, source: Value, k_stride: Value, target: Value, k: Value, count: Value
+) -> None:
+    """Contiguous rows, vector by vector; masked where fewer than `width` are valid."""
+    starts = range(0, width, lanes)
+    sizes = [min(lanes, width - start) for start in starts]
+
+    def copy(loads: list[Callable[[Value], Value]]) -> None:
+        def step(p: Value, _: list[Value]) -> list[Value]:
+            row, packed = builder.gep(source, [builder.mul(p, k_stride)]), builder.gep(target, [builder.mul(p, INDEX(width))])
+            if PREFETCH:
+                prefetch = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()]+[ir.IntType(32)]*3), "llvm.prefetch.p0")
+                for v in range(0, width, 64//number.nbytes):
+                    at_ = builder.gep(row, [builder.add(builder.mul(k_stride, INDEX(PREFETCH)), INDEX(v))])
+                    builder.call(prefetch, [builder.bitcast(at_, ir.IntType(8).as_pointer()), ir.IntType(32)(0), ir.IntType(32)(3), ir.IntType(32)(1)])
+            for start, load_from in zip(starts, loads, strict=True):
+                store(builder, number, load_from(builder.gep(row, [INDEX(start)])), packed, INDEX(start))
+            return []
+
+        fold(builder, INDEX(0), k, 1, [], step)
+
+    with builder.if_else(builder.icmp_signed("==", count, INDEX(width))) as (whole, part):
+        with whole:
+            copy([lambda place, size=size: load(builder, number, size, place, INDEX(0)) for size in sizes])
+        with part:
+            copy([masked_load(builder, number, size, builder.sub(count, INDEX(start))) for start, size in zip(starts, sizes, strict=True)])
+
+
+def transpose(
+    builder: Builder,
+    number: Number,
+    width: int,
+    lanes: int,
+    source: Value,
+    k_stride: Value,
+    stride: Value,
+    target: Value,
+    k: Value,
+    count: Value,
+) -> None:
+    """Blocks of side x side turned in registers where k is contiguous, single elements at the edges and elsewhere.
+
+    A cache line of k at a time, for each group of columns: the lines of few columns are read to their end before the
+    next are fetched, which a power-of-two stride would otherwise drive out of the cache.
+    """
+    side = min(4, lanes)
+    line = 64 // number.nbytes
+    blocked = builder.icmp_signed("==", k_stride, INDEX(1))
+    k_blocks = builder.select(blocked, builder.and_(k, INDEX(-side)), INDEX(0))
+    t_blocks = builder.select(blocked, builder.and_(count, INDEX(-side)), INDEX(0))
+
+    def block(p: Value, t: Value) -> None:
+        corner = builder.add(p, builder.mul(t, stride))
+        vectors = [load(builder, number, side, source, builder.add(corner, builder.mul(stride, INDEX(i)))) for i in range(side)]
+        packed = builder.add(builder.mul(p, INDEX(width)), t)
+        for i, turned in enumerate(turn(builder, vectors)):
+            store(builder, number, turned, target, builder.add(packed, INDEX(i * width)))
+
+    def element(p: Value, t: Value) -> None:
+        value = builder.load(builder.gep(source, [builder.add(builder.mul(p, k_stride), builder.mul(t, stride))]))
+        builder.store(value, builder.gep(target, [builder.add(builder.mul(p, INDEX(width)), t)]))
+
+    def clear(p: Value, t: Value) -> None:
+        builder.store(ir.Constant(number.llvm, 0.0), builder.gep(target, [builder.add(builder.mul(p, INDEX(width)), t)]))
+
+    nothing = INDEX(0)
+    with loop(builder, nothing, k_blocks, line) as p0:
+        stop = minimum(builder, k_blocks, builder.add(p0, INDEX(line)))
+        with loop(builder, nothing, t_blocks, side) as t, loop(builder, p0, stop, side) as p:
+            block(p, t)
+    with loop(builder, k_blocks, k) as p, loop(builder, nothing, t_blocks) as t:
+        element(p, t)
+    with loop(builder, nothing, k) as p:
+        with loop(builder, t_blocks, count) as t:
+            element(p, t)
+        with loop(builder, count, INDEX(width)) as t:
+            clear(p, t)
+
+
+def turn(builder: Builder, rows: list[Value]) -> list[Value]:
+    """The columns of a square of vectors, by interleaving halves: rows i and i + side/2, once for every power of two."""
+    side = len(rows)
+    low = [lane for i in range(side // 2) for lane in (i, i + side)]
+    high = [lane + side // 2 for lane in low]
+    distance = 1
+    while distance < side:
+        pairs = list(zip(rows[: side // 2], rows[side // 2 :], strict=True))
+        rows = [shuffle(builder, a, b, lanes) for a, b in pairs for lanes in (low, high)]
+        distance *= 2
+    return rows
+
+
+# --- pieces of LLVM code -------------------------------------------------------------------------------------------
+
+
+def fold(
+    builder: Builder, start: Value, stop: Value, stride: int, initial: list[Value], step: Callable[[Value, list[Value]], list[Value]]
+) -> list[Value]:
+    """The values after step(index, values) for every index from start to stop, held in registers."""
+    entry, body, done = builder.block, builder.append_basic_block("loop"), builder.append_basic_block("done")
+    builder.cbranch(builder.icmp_signed("<", start, stop), body, done)
+    builder.position_at_end(body)
+    index, carried = builder.phi(INDEX), [builder.phi(value.type) for value in initial]
+    updated = step(index, carried)
+    following = builder.add(index, INDEX(stride), flags=["nsw"])
+    builder.cbranch(builder.icmp_signed("<", following, stop), body, done)
+    last = builder.block
+    builder.position_at_end(done)
+    totals = [builder.phi(value.type) for value in initial]
+    for phi, first, then in zip([index, *carried, *totals], [start, *initial, *initial], [following, *updated, *updated], strict=True):
+        phi.add_incoming(first, entry)
+        phi.add_incoming(then, last)
+    return totals
+
+
+@contextmanager
+def loop(builder: Builder, start: Value, stop: Value, stride: int = 1) -> Iterator[Value]:
+    """A loop around the code that the `with` body emits; yields the index."""
+    entry, body, done = builder.block, builder.append_basic_block("loop"), builder.append_basic_block("done")
+    builder.cbranch(builder.icmp_signed("<", start, stop), body, done)
+    builder.position_at_end(body)
+    index = builder.phi(INDEX)
+    index.add_incoming(start, entry)
+    yield index
+    following = builder.add(index, INDEX(stride), flags=["nsw"])
+    index.add_incoming(following, builder.block)
+    builder.cbranch(builder.icmp_signed("<", following, stop), body, done)
+    builder.position_at_end(done)
+
+
+def minimum(builder: Builder, a: Value, b: Value) -> Value:
+    return builder.select(builder.icmp_signed("<", a, b), a, b)
+
+
+def splat(builder: Builder, value: Value, lanes: int) -> Value:
+    single = builder.insert_element(ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined), value, ir.IntType(32)(0))
+    return shuffle(builder, single, single, [0] * lanes)
+
+
+def shuffle(builder: Builder, a: Value, b: Value, lanes: list[int]) -> Value:
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes))
+
+
+def load(builder: Builder, number: Number, lanes: int, pointer: Value, offset: Value) -> Value:
+    value = builder.load(vector_pointer(builder, number, lanes, pointer, offset))
+    value.align = number.nbytes
+    return value
+
+
+def store(builder: Builder, number: Number, value: Value, pointer: Value, offset: Value) -> None:
+    builder.store(value, vector_pointer(builder, number, value.type.count, pointer, offset)).align = number.nbytes
+
+
+def masked_load(builder: Builder, number: Number, lanes: int, valid: Value) -> Callable[[Value], Value]:
+    """A load of the first `valid` lanes, zero in the others; memory beyond is not touched."""
+    vector, numbers, bits = number.vector(lanes), ir.VectorType(INDEX, lanes), ir.VectorType(ir.IntType(1), lanes)
+    mask = builder.icmp_signed("<", ir.Constant(numbers, list(range(lanes))), splat(builder, valid, lanes))
+    kind = ir.FunctionType(vector, [vector.as_pointer(), ir.IntType(32), bits, vector])
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.load.v{lanes}{number.name}.p0")
+    zero, alignment = ir.Constant(vector, [0.0] * lanes), ir.IntType(32)(number.nbytes)
+    return lambda place: builder.call(function, [builder.bitcast(place, vector.as_pointer()), alignment, mask, zero])
+
+
+def vector_pointer(builder: Builder, number: Number, lanes: int, pointer: Value, offset: Value) -> Value:
+    return builder.bitcast(builder.gep(pointer, [offset]), number.vector(lanes).as_pointer())

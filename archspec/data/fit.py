@@ -1,0 +1,222 @@
+"""Recipes run on rows: fitted to the training part once, then run on whatever comes.
+
+evaluate(recipe, rows, train) -> the recipe with its states filled in, and its values
+evaluate(recipe, rows, None)  -> the recipe as it was, and its values
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archspec.data.cells import Categories, look_up
+from archspec.data.problems import counted, problem, quoted
+from archspec.data.recipe import Apply, CategoryColumns, Constant, Labels, NumberColumns, Recipe, State, leaves
+from archspec.data.tables import Rows
+from archspec.data.transforms import OPERATORS, TRANSFORMS, EmptyColumnError, Transform
+from archspec.diagnostics import ArchError, Diagnostic, Span
+
+MAX_CELLS = 1 << 28  # of one array: 2 GiB
+
+Indices: TypeAlias = NDArray[np.int64]
+Array: TypeAlias = NDArray[np.float64]
+Values: TypeAlias = NDArray[np.float64] | NDArray[np.int64]
+Columns: TypeAlias = Array | tuple[Categories, ...]
+Sources: TypeAlias = Mapping[str, Rows]
+
+
+def evaluate_field(recipe: Recipe, sources: Sources, train: Indices | None) -> tuple[Recipe, Values]:
+    """The fitted recipe and its values, complete: (rows, columns) float64, or (rows,) int64 for labels."""
+    if isinstance(recipe, Labels):
+        return recipe, _labels(recipe, sources[recipe.source])
+    fitted, values = evaluate(recipe, sources, train)
+    _check_complete(recipe, cast(Array, values), sources)
+    return fitted, np.ascontiguousarray(cast(Array, values))
+
+
+def evaluate(recipe: Recipe, sources: Sources, train: Indices | None) -> tuple[Recipe, Columns]:
+    """The recipe, fitted if `train` names the rows to learn from, and what it gives for every row."""
+    match recipe:
+        case Constant():
+            return recipe, np.array(recipe.value)
+        case NumberColumns():
+            return recipe, _numbers(recipe, sources[recipe.source])
+        case CategoryColumns():
+            return recipe, tuple(sources[recipe.source].categories[name] for name in recipe.columns)
+        case Apply():
+            return _apply(recipe, sources, train)
+        case Labels():
+            raise TypeError("labels are no part of a larger recipe")
+
+
+def _apply(recipe: Apply, sources: Sources, train: Indices | None) -> tuple[Apply, Array]:
+    transform = TRANSFORMS.get(recipe.transform) or OPERATORS[recipe.transform]
+    pairs = [evaluate(part, sources, train) for part in recipe.inputs]
+    inputs = [values for _, values in pairs]
+    recipe = replace(recipe, inputs=tuple(part for part, _ in pairs))
+    if transform.width is None:
+        _check_counts(recipe, cast(list[Array], inputs))
+    with np.errstate(all="ignore"):  # results are checked below
+        state = recipe.state if train is None else _fit(recipe, transform, inputs, train)
+        _check_size(recipe, transform, inputs, state)
+        values = transform.run(*inputs, *state)
+    if transform.width is None:
+        _check_finite(recipe, values, cast(list[Array], inputs), sources)
+    return replace(recipe, state=state), values
+
+
+def _fit(recipe: Apply, transform: Transform, inputs: Sequence[Columns], train: Indices) -> State:
+    """What the transform learns from the training rows."""
+    if transform.fit is None:
+        return ()
+    try:
+        state = transform.fit(*(_at(columns, train) for columns in inputs), **dict(recipe.settings))
+    except EmptyColumnError as error:
+        name = feature_names(recipe.inputs[0])[error.index]
+        message = f"{_shown(recipe)} has nothing to learn from: {quoted(name)} is empty in the training part"
+        raise problem("D18", message, recipe.span) from None
+    if any(isinstance(x, float) and not math.isfinite(x) for part in state for x in cast(Sequence[object], part)):
+        raise problem("D23", f"the numbers are too large for {_shown(recipe)}", recipe.span)
+    return state
+
+
+def _at(columns: Columns, rows: Indices) -> Columns:
+    if isinstance(columns, tuple):
+        return tuple(column.take(rows) for column in columns)
+    return columns[rows]
+
+
+# --- columns of a file -----------------------------------------------------------------------------------------------
+
+
+def _numbers(leaf: NumberColumns, rows: Rows) -> Array:
+    wrong = [(name, rows.numbers[name].wrong) for name in leaf.columns]
+    found = [_not_a_number(name, *cell, rows, leaf.span) for name, cell in wrong if cell]
+    if found:
+        raise ArchError(found)
+    return np.column_stack([rows.numbers[name].values for name in leaf.columns])
+
+
+def _not_a_number(name: str, row: int, text: str, rows: Rows, span: Span) -> Diagnostic:
+    message = f"column {quoted(name)} holds {quoted(text)}, which is not a number"
+    hints = (
+        "for categories: `one_hot(…)`, or a field of labels such as `y[B]: K`",
+        "if it stands for a missing value, list it: `csv(…, missing=[…])`",
+    )
+    return Diagnostic("D17", message, span, "", (f"it is on {rows.place(row)}",), hints)
+
+
+def _labels(leaf: Labels, rows: Rows) -> Indices:
+    """The position of every label among the classes."""
+    column = rows.categories[leaf.column]
+    missing = np.flatnonzero(column.codes < 0)
+    if len(missing):
+        hint = "leave such rows out of the file, or make it a label of its own: `csv(…, missing=[])`"
+        raise ArchError(_missing(leaf.column, missing, rows, leaf.span, hint))
+    codes = look_up(column, leaf.classes)
+    unknown = np.flatnonzero(codes < 0)
+    if len(unknown):
+        text = column.values[column.codes[unknown[0]]]
+        message = f"label {quoted(text)} of column {quoted(leaf.column)} did not occur in training"
+        raise problem("D19", message, leaf.span, notes=[f"it is on {rows.place(int(unknown[0]))}"])
+    return codes
+
+
+# --- checks ------------------------------------------------------------------------------------------------------
+
+
+def _check_counts(recipe: Apply, inputs: Sequence[Array]) -> None:
+    counts = [x.shape[1] for x in inputs if x.ndim == 2]
+    if len(set(counts)) > 1:
+        sides = " and ".join(counted(count, "column") for count in counts)
+        hint = "both sides need as many columns, or one of them is a number"
+        raise problem("D07", f"{_shown(recipe)} of {sides}", recipe.span, hints=[hint])
+
+
+def _check_size(recipe: Apply, transform: Transform, inputs: Sequence[Columns], state: State) -> None:
+    """Before the memory is asked for."""
+    if transform.width is None:
+        return
+    columns = transform.width(*inputs, *state)
+    first = inputs[0]
+    rows = len(first[0].codes) if isinstance(first, tuple) else len(first)
+    if rows * columns > MAX_CELLS:
+        raise problem("D24", f"{_shown(recipe)} makes {columns:,} columns of {rows:,} rows: too large", recipe.span)
+
+
+def _check_finite(recipe: Apply, values: Array, inputs: Sequence[Array], sources: Sources) -> None:
+    """A missing cell may go through a step; a cell that had a value must keep one."""
+    if np.isfinite(values).all():
+        return
+    known = np.ones(values.shape, bool)
+    for x in inputs:
+        known &= ~np.isnan(x)
+    wrong = np.argwhere(known & ~np.isfinite(values))
+    if not len(wrong):
+        return
+    row, column = (int(index) for index in wrong[0])
+    cells = [np.broadcast_to(x, values.shape)[row, column] for x in inputs]
+    place = sources[next(leaves(recipe)).source].place(row)
+    message = f"{_shown(recipe)} has no finite result for {counted(len(wrong), 'cell')}"
+    shown = " and ".join(f"{cell:g}" for cell in cells)
+    note = f"the first is {quoted(feature_names(recipe)[column])} on {place}, for {shown}"
+    raise problem("D23", message, recipe.span, notes=[note])
+
+
+def _check_complete(recipe: Recipe, values: Array, sources: Sources) -> None:
+    """No missing cell may reach a field."""
+    if not np.isnan(values).any():
+        return
+    found = []
+    for leaf in _unfilled(recipe):
+        for name in leaf.columns:
+            empty = np.flatnonzero(np.isnan(sources[leaf.source].numbers[name].values))
+            if len(empty):
+                hint = '`fill(…, "median")` puts a number in their place'
+                found.append(_missing(name, empty, sources[leaf.source], leaf.span, hint))
+    raise ArchError(found)
+
+
+def _unfilled(recipe: Recipe) -> Iterator[NumberColumns]:
+    """The leaves whose missing cells no `fill` takes care of."""
+    if isinstance(recipe, NumberColumns):
+        yield recipe
+    elif isinstance(recipe, Apply) and recipe.transform != "fill":
+        for part in recipe.inputs:
+            yield from _unfilled(part)
+
+
+def _missing(name: str, rows: Indices, source: Rows, span: Span, hint: str) -> Diagnostic:
+    message = f"column {quoted(name)} has {counted(len(rows), 'missing cell')}"
+    notes = (f"the first is on {source.place(int(rows[0]))}",)
+    return Diagnostic("D18", message, span, "", notes, (hint,))
+
+
+# --- names -------------------------------------------------------------------------------------------------------
+
+
+def feature_names(recipe: Recipe) -> tuple[str, ...]:
+    """A name for each column that a fitted recipe gives, after the column of the file that it comes from."""
+    match recipe:
+        case NumberColumns() | CategoryColumns():
+            return recipe.columns
+        case Labels():
+            return (recipe.column,)
+        case Constant():
+            return ()
+        case Apply(transform="concat"):
+            return tuple(name for part in recipe.inputs for name in feature_names(part))
+        case Apply(transform="one_hot"):
+            known = cast(tuple[tuple[str, ...], ...], recipe.state[0])
+            columns = feature_names(recipe.inputs[0])
+            return tuple(f"{column}={name}" for column, names in zip(columns, known, strict=True) for name in names)
+    return next(names for part in recipe.inputs if (names := feature_names(part)))
+
+
+def _shown(recipe: Apply) -> str:
+    return "`-`" if recipe.transform == "negate" else quoted(recipe.transform)

@@ -1,0 +1,78 @@
+"""Classes: the names behind the values of `y[B]: K`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from archspec.data.cells import category_names, parse_number, parse_whole
+from archspec.data.fields import FieldDraft
+from archspec.data.problems import Problems, counted, listed, problem, quoted
+from archspec.data.recipe import Labels
+from archspec.data.tables import Rows
+
+
+def bind_classes(
+    drafts: Sequence[FieldDraft], sources: Mapping[str, Rows], problems: Problems
+) -> dict[str, tuple[str, ...]]:
+    """For each axis of labels the names of its classes in index order, from all rows of all fields over it.
+
+    Whole numbers go by size, so labels that are 0..K-1 keep their meaning; else texts go by code point.
+    """
+    classes: dict[str, tuple[str, ...]] = {}
+    for axis in dict.fromkeys(draft.of.name for draft in drafts if draft.of):
+        over = [draft for draft in drafts if draft.of and draft.of.name == axis]
+        with problems.collecting():
+            classes[axis] = _names(over, sources)
+            _check_count(over[0], classes[axis])
+    return classes
+
+
+def with_classes(draft: FieldDraft, classes: Mapping[str, tuple[str, ...]]) -> FieldDraft:
+    """`draft` with the names of its classes in its recipe."""
+    if draft.of is None or not isinstance(draft.recipe, Labels):
+        return draft
+    return replace(draft, recipe=replace(draft.recipe, classes=classes[draft.of.name]))
+
+
+def _names(drafts: Sequence[FieldDraft], sources: Mapping[str, Rows]) -> tuple[str, ...]:
+    texts: set[str] = set()
+    for draft in drafts:
+        if isinstance(draft.recipe, Labels):
+            texts.update(sources[draft.recipe.source].categories[draft.recipe.column].values)
+    if all(parse_number(text) is not None for text in texts):
+        for draft in drafts:
+            _check_whole(draft, sources)
+    return category_names(texts)
+
+
+def _check_whole(draft: FieldDraft, sources: Mapping[str, Rows]) -> None:
+    """Numbers with a fraction measure something; they are no labels."""
+    if not isinstance(draft.recipe, Labels):
+        return
+    rows = sources[draft.recipe.source]
+    column = rows.categories[draft.recipe.column]
+    for code, text in enumerate(column.values):
+        if parse_whole(text) is None:
+            place = rows.place(int(np.flatnonzero(column.codes == code)[0]))
+            message = f"labels are whole numbers or texts, and column {quoted(draft.recipe.column)} holds {text}"
+            hints = [f"if it is a quantity to predict: `{draft.name}[{draft.axes[0].name}] = …`, without `: …`"]
+            raise problem("D19", message, draft.recipe.span, notes=[f"it is on {place}"], hints=hints)
+
+
+def _check_count(draft: FieldDraft, names: Sequence[str]) -> None:
+    axis = draft.of
+    if axis is None or axis.size is None or axis.size == len(names):
+        return
+    message = f"{quoted(axis.name)} has the size {axis.size:,}, but the labels are of {counted(len(names), 'class')}"
+    raise problem("D20", message, axis.span, notes=[_shown(names)], hints=_hint(axis.name))
+
+
+def _shown(names: Iterable[str]) -> str:
+    return f"the labels: {listed(names, 12)}"
+
+
+def _hint(axis: str) -> list[str]:
+    return [] if axis.isdigit() else [f"declare it without a size, `dim {axis}`, and the data bind it"]

@@ -1,0 +1,102 @@
+"""Recipes: how a field is made from the columns of its sources.
+
+    source["a", "b"] |> log |> standardize
+
+    Apply standardize  ((mean of a, of b), (deviation of a, of b))    ← the state, fitted to the training part
+      Apply log  ()
+        NumberColumns source: a, b
+
+A recipe is a tree of frozen nodes without any data, so that the one fitted in training can be kept and run on a
+file that comes later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from archspec.data.problems import problem
+from archspec.diagnostics import Span
+
+MAX_NODES = 2000
+MAX_DEPTH = 100
+
+State: TypeAlias = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Node:
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Constant(Node):
+    value: float
+
+
+@dataclass(frozen=True)
+class NumberColumns(Node):
+    """Columns of a source, read as numbers: (rows, columns) float64."""
+
+    source: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CategoryColumns(Node):
+    """Columns of a source, read as texts."""
+
+    source: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Labels(Node):
+    """One column of a source as positions among `classes`: (rows,) int64. `classes` is the state."""
+
+    source: str
+    column: str
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Apply(Node):
+    """A transform from the registry on what its inputs give.
+
+    settings  what the spec said: names and values
+    state     what fitting found, all that running needs beside the inputs
+    """
+
+    transform: str
+    inputs: tuple[Recipe, ...]
+    settings: tuple[tuple[str, object], ...] = ()
+    state: State = ()
+    nodes: int = field(default=1, compare=False, repr=False)
+    depth: int = field(default=1, compare=False, repr=False)
+
+
+Recipe: TypeAlias = Constant | NumberColumns | CategoryColumns | Labels | Apply
+
+
+def combine(transform: str, inputs: tuple[Recipe, ...], settings: tuple[tuple[str, object], ...], span: Span) -> Apply:
+    """An unfitted `Apply`. Names let a few lines stand for a huge tree, so its size is limited here."""
+    nodes = 1 + sum(i.nodes if isinstance(i, Apply) else 1 for i in inputs)
+    depth = 1 + max((i.depth if isinstance(i, Apply) else 1 for i in inputs), default=0)
+    if nodes > MAX_NODES or depth > MAX_DEPTH:
+        raise problem("D24", f"too many steps: at most {MAX_NODES:,}, and {MAX_DEPTH} inside one another", span)
+    return Apply(span, transform, inputs, settings, (), nodes, depth)
+
+
+def leaves(recipe: Recipe) -> Iterator[NumberColumns | CategoryColumns | Labels]:
+    """The nodes that read columns, from left to right."""
+    if isinstance(recipe, Apply):
+        for part in recipe.inputs:
+            yield from leaves(part)
+    elif not isinstance(recipe, Constant):
+        yield recipe
+
+
+def columns_of(leaf: NumberColumns | CategoryColumns | Labels) -> tuple[str, ...]:
+    """The columns that a leaf reads."""
+    return (leaf.column,) if isinstance(leaf, Labels) else leaf.columns

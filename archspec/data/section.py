@@ -1,0 +1,87 @@
+"""A `data` section as it is written: its fields, sources and split, before any row is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from archspec.data.expressions import Scope, evaluate
+from archspec.data.fields import FieldDraft, draft_field
+from archspec.data.files import Folder
+from archspec.data.problems import Problems, problem, quoted
+from archspec.data.values import Failed, Scalar, Source, Split, Value
+from archspec.frontend import syntax
+
+
+@dataclass(frozen=True)
+class Draft:
+    """`sources` are those that columns were picked from."""
+
+    fields: tuple[FieldDraft, ...]
+    sources: Mapping[str, Source]
+    split: Split | None
+
+
+def read_section(
+    section: syntax.Section,
+    dims: Mapping[str, int | None],
+    settings: Mapping[str, object],
+    folder: Folder,
+    problems: Problems,
+) -> Draft:
+    """What the statements of `section` say; the files that they name are open."""
+    names: dict[str, Value] = {name: value for name, value in settings.items() if isinstance(value, Scalar)}
+    scope = Scope(names, folder, {})
+    fields: list[FieldDraft] = []
+    splits: list[Split] = []
+    for statement in section.body:
+        with problems.collecting():
+            target, expression = _assignment(statement, names)
+            names[target.name] = value = _value(expression, target.name, scope, problems)
+            if target.indices is not None and not isinstance(value, Failed):
+                fields.append(draft_field(target, target.indices, value, expression.span, dims))
+            elif isinstance(value, Split):
+                splits.append(value)
+    with problems.collecting():
+        _check_section(section, fields, splits, problems)
+    return Draft(tuple(fields), scope.used, splits[0] if splits else None)
+
+
+def _assignment(statement: syntax.Statement, names: Mapping[str, Value]) -> tuple[syntax.Target, syntax.Expression]:
+    """The target and the expression of a line that binds a new name."""
+    if not isinstance(statement, syntax.Assign):
+        raise problem("D04", "a `data` section holds lines such as `name = …` only", statement.span)
+    if len(statement.targets) != 1:
+        raise problem("D04", "the columns of a table take one name", statement.targets[1].span)
+    target = statement.targets[0]
+    if target.name in names:
+        hint = "every name is bound once"
+        raise problem("D01", f"{quoted(target.name)} has a value already", target.span, hints=[hint])
+    return target, statement.value
+
+
+def _value(expression: syntax.Expression, name: str, scope: Scope, problems: Problems) -> Value:
+    """What `name` is bound to; a source is called so from now on. After a mistake the name is known to have failed."""
+    with problems.collecting():
+        value = evaluate(expression, scope)
+        is_new = isinstance(value, Source) and isinstance(expression, syntax.Call)
+        return replace(value, name=name) if is_new and isinstance(value, Source) else value
+    return Failed()
+
+
+def _check_section(
+    section: syntax.Section, fields: Sequence[FieldDraft], splits: Sequence[Split], problems: Problems
+) -> None:
+    if len(splits) > 1:
+        raise problem(
+            "D21", "there is a split already", splits[1].span, notes=[f"the first is on line {splits[0].span.line}"]
+        )
+    if not fields and not problems.found:
+        raise problem(
+            "D04", "this `data` section binds no field", section.span, hints=['such as `x[B,F] = source["p*"]`']
+        )
+    for other in fields:
+        if other.axes[0].name != fields[0].axes[0].name:
+            message = f"{quoted(other.name)} has its rows on {quoted(other.axes[0].name)}, "
+            message += f"{quoted(fields[0].name)} on {quoted(fields[0].axes[0].name)}"
+            raise problem("D08", message, other.axes[0].span, hints=["the first axis of every field is the batch"])

@@ -1,0 +1,54 @@
+"""Where data come from: one entry in `SOURCES` for each kind of file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from archspec.data.files import Folder
+from archspec.data.parameters import COUNT, DELIMITER, FLAG, TEXT, TEXTS, Parameter
+from archspec.data.rows import Layout, TextFile
+from archspec.data.tables import open_table
+from archspec.data.values import PARTS, Source
+from archspec.diagnostics import Span
+
+
+@dataclass(frozen=True)
+class SourceKind:
+    """A function that opens files. `open` is given the folder, the settings by name and the span of the call."""
+
+    open: Callable[[Folder, Mapping[str, Any], Span], Source]
+    settings: tuple[Parameter, ...]
+
+
+def open_csv(folder: Folder, settings: Mapping[str, Any], span: Span) -> Source:
+    """A table of delimited text, with a file for each part that has its own."""
+    paths = {"train": settings["path"]} | {part: settings[part] for part in PARTS[1:] if settings[part]}
+    layout = layout_of(settings)
+    tables = {p: open_table(TextFile(name, folder.read(name, span), layout, span)) for p, name in paths.items()}
+    return Source(f"{settings['path']}:{span.line}:{span.column}", tables, span)
+
+
+def layout_of(settings: Mapping[str, Any]) -> Layout:
+    """The layout that the settings of `csv` describe. Who names the columns has no header line, unless they say so."""
+    header = not settings["columns"] if settings["header"] is None else settings["header"]
+    missing = frozenset(text.strip() for text in settings["missing"])
+    return Layout(header, settings["delimiter"], missing, settings["columns"], settings["skip"])
+
+
+SOURCES: Mapping[str, SourceKind] = {
+    "csv": SourceKind(
+        open_csv,
+        (
+            Parameter("path", TEXT),
+            Parameter("header", FLAG, None),
+            Parameter("delimiter", DELIMITER, ","),
+            Parameter("missing", TEXTS, ("", "?", "NA", "nan")),
+            Parameter("columns", TEXTS, ()),
+            Parameter("skip", COUNT, 0),
+            Parameter("validation", TEXT, None),
+            Parameter("test", TEXT, None),
+        ),
+    ),
+}

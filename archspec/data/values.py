@@ -1,0 +1,87 @@
+"""What an expression in a `data` section can mean before any row is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from archspec.data.problems import counted
+from archspec.data.recipe import Apply, CategoryColumns, NumberColumns, Recipe
+from archspec.data.tables import Table
+from archspec.diagnostics import Span
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Source:
+    """An open source: one table, or one for each part that has a file of its own. The first is "train"."""
+
+    name: str
+    tables: Mapping[str, Table]
+    span: Span = field(compare=False, repr=False)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.tables["train"].names
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Columns of a source, not yet said to be numbers or texts."""
+
+    source: str
+    columns: tuple[str, ...]
+    span: Span = field(compare=False, repr=False)
+
+    def as_numbers(self) -> NumberColumns:
+        return NumberColumns(self.span, self.source, self.columns)
+
+    def as_categories(self) -> CategoryColumns:
+        return CategoryColumns(self.span, self.source, self.columns)
+
+
+@dataclass(frozen=True)
+class Split:
+    """How rows are divided: the name of a rule and its settings."""
+
+    rule: str
+    settings: Mapping[str, object]
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A name whose value is not known because of a mistake that is reported already."""
+
+
+Scalar: TypeAlias = int | float | str | bool
+Value: TypeAlias = Scalar | tuple[Scalar, ...] | Source | Selection | Recipe | Split | Failed
+
+
+def as_columns(value: Value) -> Recipe | None:
+    """The recipe for columns of numbers that `value` stands for, or None."""
+    if isinstance(value, Selection):
+        return value.as_numbers()
+    return value if isinstance(value, NumberColumns | Apply) else None
+
+
+def describe(value: Value) -> str:
+    """`value` as a message names it, such as `a source`."""
+    match value:
+        case bool():
+            return "`true`" if value else "`false`"
+        case int() | float():
+            return f"the number {value}"
+        case str():
+            return "a string"
+        case tuple():
+            return "a list"
+        case Source():
+            return "a source"
+        case Selection():
+            return counted(len(value.columns), "column")
+        case Split():
+            return "a split"
+    return "computed columns"

@@ -1,0 +1,1 @@
+"""The graph that every stage after the syntax works on."""

@@ -1,0 +1,235 @@
+"""Building graphs: a growing list of nodes, and terms that combine inside one set of loops.
+
+Lowering, gradients and passes all write equations over terms:
+
+    loops = Loops(builder, (B, H))
+    y = loops.term(z, (0, 1)) * loops.term(g, (1,))      # g is broadcast along B
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from archspec.ir.graph import BOOL, FLOAT, INT, Graph, Node, Operand, Origin, WeightSpec
+from archspec.ir.sizes import Axis, Size
+
+COMPARISONS = frozenset({"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"})
+LOGICAL = frozenset({"and", "or", "not"})
+
+
+class Builder:
+    """A graph while it grows. `origin` is stamped on every node that does not bring one."""
+
+    def __init__(self, graph: Graph | None = None) -> None:
+        self.nodes: list[Node] = list(graph.nodes) if graph else []
+        self.inputs: dict[str, int] = dict(graph.inputs) if graph else {}
+        self.weights: dict[str, int] = dict(graph.weights) if graph else {}
+        self.outputs: dict[str, int] = dict(graph.outputs) if graph else {}
+        self.specs: dict[str, WeightSpec] = dict(graph.specs) if graph else {}
+        self.sizes: dict[str, int] = dict(graph.sizes) if graph else {}
+        self.origin = Origin()
+
+    def add(self, node: Node) -> int:
+        self.nodes.append(node if node.origin != Origin() else replace(node, origin=self.origin))
+        return len(self.nodes) - 1
+
+    @contextmanager
+    def at(self, origin: Origin) -> Any:
+        """Nodes added inside carry `origin`."""
+        before, self.origin = self.origin, origin
+        try:
+            yield
+        finally:
+            self.origin = before
+
+    def node(self, value: int) -> Node:
+        return self.nodes[value]
+
+    def input(self, name: str, axes: Sequence[Axis], dtype: str = FLOAT, of: Axis | None = None) -> int:
+        value = self.add(Node("input", (), tuple(axes), dtype=dtype, of=of, attributes=(("name", name),)))
+        self.inputs[name] = value
+        return value
+
+    def weight(self, spec: WeightSpec) -> int:
+        value = self.add(Node("weight", (), spec.axes, attributes=(("path", spec.path),)))
+        self.weights[spec.path], self.specs[spec.path] = value, spec
+        return value
+
+    def constant(self, value: float | bool, dtype: str = FLOAT) -> int:
+        value = bool(value) if dtype == BOOL else int(value) if dtype == INT else float(value)
+        return self.add(Node("constant", (), (), dtype=dtype, attributes=(("value", value),)))
+
+    def size(self, size: Size) -> int:
+        """The number of elements along an axis as a float scalar, known or not yet known."""
+        return self.add(Node("size", (), (), attributes=(("size", size),)))
+
+    def graph(self) -> Graph:
+        return Graph(tuple(self.nodes), self.inputs, self.weights, self.outputs, self.specs, self.sizes)
+
+
+@dataclass(frozen=True)
+class Term:
+    """A value read inside `loops`, with the loop along each of its axes."""
+
+    loops: Loops
+    value: int
+    index: tuple[int, ...]
+
+    @property
+    def node(self) -> Node:
+        return self.loops.builder.node(self.value)
+
+    def _with(self, op: str, other: Term | float, swap: bool = False) -> Term:
+        right = other if isinstance(other, Term) else self.loops.number(other)
+        return self.loops.map(op, right, self) if swap else self.loops.map(op, self, right)
+
+    def __add__(self, other: Term | float) -> Term:
+        return self._with("add", other)
+
+    def __radd__(self, other: float) -> Term:
+        return self._with("add", other, swap=True)
+
+    def __sub__(self, other: Term | float) -> Term:
+        return self._with("subtract", other)
+
+    def __rsub__(self, other: float) -> Term:
+        return self._with("subtract", other, swap=True)
+
+    def __mul__(self, other: Term | float) -> Term:
+        return self._with("multiply", other)
+
+    def __rmul__(self, other: float) -> Term:
+        return self._with("multiply", other, swap=True)
+
+    def __truediv__(self, other: Term | float) -> Term:
+        return self._with("divide", other)
+
+    def __rtruediv__(self, other: float) -> Term:
+        return self._with("divide", other, swap=True)
+
+    def __neg__(self) -> Term:
+        return self.loops.map("negate", self)
+
+    def __gt__(self, other: Term | float) -> Term:
+        return self._with("greater", other)
+
+    def __lt__(self, other: Term | float) -> Term:
+        return self._with("less", other)
+
+    def __ge__(self, other: Term | float) -> Term:
+        return self._with("greater_equal", other)
+
+    def __le__(self, other: Term | float) -> Term:
+        return self._with("less_equal", other)
+
+    def apply(self, op: str, *others: Term, **attributes: Any) -> Term:
+        return self.loops.map(op, self, *others, **attributes)
+
+
+@dataclass(frozen=True, eq=False)
+class Loops:
+    """A set of loops in which terms combine. A result spans only the loops that its operands use."""
+
+    builder: Builder
+    axes: tuple[Axis, ...]
+
+    def term(self, value: int, index: Iterable[int] | None = None) -> Term:
+        """`value` read with `index`, or along the first loops in order."""
+        rank = len(self.builder.node(value).axes)
+        return Term(self, value, tuple(range(rank)) if index is None else tuple(index))
+
+    def number(self, value: float, dtype: str = FLOAT) -> Term:
+        return Term(self, self.builder.constant(value, dtype), ())
+
+    def extent(self, loops: Iterable[int]) -> Term:
+        """How many points `loops` span, as a float."""
+        size = Size.number(1)
+        for loop in loops:
+            size = size * self.axes[loop].size
+        return Term(self, self.builder.size(size), ())
+
+    def position(self, loop: int) -> Term:
+        """The number of the point along `loop`, from 0, as an int that indexes the loop's axis."""
+        axis = self.axes[loop]
+        return Term(self, self.builder.add(Node("position", (), (axis,), dtype=INT, of=axis)), (loop,))
+
+    def map(self, op: str, *terms: Term, dtype: str | None = None, **attributes: Any) -> Term:
+        """An elementwise op over the union of the terms' loops."""
+        used = sorted({loop for t in terms for loop in t.index})
+        place = {loop: k for k, loop in enumerate(used)}
+        operands = tuple(Operand(t.value, tuple(place[i] for i in t.index)) for t in terms)
+        axes = tuple(self.axes[loop] for loop in used)
+        kind = dtype or result_dtype(op, [t.node.dtype for t in terms])
+        of = terms[0].node.of if kind == INT and terms else None
+        node = Node(op, operands, axes, dtype=kind, of=of, attributes=tuple(sorted(attributes.items())))
+        return Term(self, self.builder.add(node), tuple(used))
+
+    def reduce(self, op: str, term: Term, over: Iterable[int], dtype: str | None = None) -> Term:
+        """`op` of `term` over the loops `over`; the result spans the others that the term uses, in loop order."""
+        gone = [loop for loop in sorted(set(over)) if loop in term.index]
+        kept = sorted(set(term.index) - set(gone))
+        place = {loop: k for k, loop in enumerate(kept + gone)}
+        operand = Operand(term.value, tuple(place[i] for i in term.index))
+        axes, reduced = (tuple(self.axes[i] for i in part) for part in (kept, gone))
+        kind = dtype or (INT if op == "argmax" else term.node.dtype)
+        of = reduced[0] if op == "argmax" else None
+        node = Node(op, (operand,), axes, reduced, kind, of)
+        return Term(self, self.builder.add(node), tuple(kept))
+
+    def contract(self, left: Term, right: Term, keep: Sequence[int]) -> Term:
+        """The product of two terms summed over every loop that is not in `keep`; axes in the order of `keep`."""
+        gone = sorted((set(left.index) | set(right.index)) - set(keep))
+        place = {loop: k for k, loop in enumerate([*keep, *gone])}
+        operands = tuple(Operand(t.value, tuple(place[i] for i in t.index)) for t in (left, right))
+        axes, reduced = (tuple(self.axes[i] for i in part) for part in (keep, gone))
+        return Term(self, self.builder.add(Node("contract", operands, axes, reduced)), tuple(keep))
+
+    def materialise(self, term: Term, keep: Sequence[int]) -> int:
+        """The value of `term` with exactly the axes `keep`, in that order: summed or repeated as needed."""
+        extra = set(term.index) - set(keep)
+        if extra:
+            term = self.reduce("sum", term, extra)
+        if term.index == tuple(keep):
+            return term.value
+        return self._copy(term, keep)
+
+    def _copy(self, term: Term, keep: Sequence[int]) -> int:
+        place = {loop: k for k, loop in enumerate(keep)}
+        operand = Operand(term.value, tuple(place[i] for i in term.index))
+        axes = tuple(self.axes[i] for i in keep)
+        return self.builder.add(Node("copy", (operand,), axes, dtype=term.node.dtype, of=term.node.of))
+
+
+def result_dtype(op: str, dtypes: Sequence[str]) -> str:
+    """The dtype of an elementwise op: comparisons and logic give bool, the rest the widest of its operands."""
+    if op in COMPARISONS or op in LOGICAL:
+        return BOOL
+    if op == "number":
+        return FLOAT
+    values = dtypes[1:] if op == "where" else dtypes
+    return FLOAT if FLOAT in values else INT if INT in values else BOOL
+
+
+Rewrite = Callable[[Builder, Node, tuple[int, ...]], int | None]
+
+
+def rebuild(graph: Graph, rewrite: Rewrite) -> Graph:
+    """A copy of `graph` in which `rewrite(builder, node, operands' new numbers)` may replace each node.
+
+    `rewrite` returns the number of the value to use instead, or None to keep the node as it is.
+    """
+    builder = Builder()
+    builder.specs, builder.sizes = dict(graph.specs), dict(graph.sizes)
+    new: list[int] = []
+    for node in graph.nodes:
+        moved = replace(node, operands=tuple(replace(o, value=new[o.value]) for o in node.operands))
+        with builder.at(node.origin):
+            value = rewrite(builder, moved, tuple(o.value for o in moved.operands))
+        new.append(builder.add(moved) if value is None else value)
+    builder.inputs = {name: new[v] for name, v in graph.inputs.items()}
+    builder.weights = {path: new[v] for path, v in graph.weights.items()}
+    builder.outputs = {name: new[v] for name, v in graph.outputs.items()}
+    return builder.graph()

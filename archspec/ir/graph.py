@@ -1,0 +1,131 @@
+"""The graph: a frozen list of nodes, each a set of loops and the operands read in them.
+
+Every node, whatever its kind, is the same sentence:
+
+    for each point of `axes`:  result = op over `reduced` of (operand 0, operand 1, …)
+
+The loops are numbered: first the axes of the result, then the reduced ones. An operand says, for each of its own axes,
+which loop walks along it. So a transpose, a broadcast and a diagonal cost nothing to say, two axes of one tensor may
+have the same name, and no rule needs to know positions:
+
+    z[b,h] = sum d: x[b,d] * W[d,h]        axes (B, H), reduced (D);  x: (0, 2)  W: (2, 1)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from archspec.diagnostics import Span
+from archspec.ir.sizes import Axis, Size, shape_text
+
+FLOAT, INT, BOOL = "float", "int", "bool"
+
+
+@dataclass(frozen=True)
+class Operand:
+    """`value` is the number of the node read, `index[k]` the loop along its axis k."""
+
+    value: int
+    index: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a node comes from.
+
+    `path`   the names above it in the spec, `classify/h/0/linear`
+    `name`   its own name there, or the op's where the spec gives it none
+    `role`   forward, backward or update
+    `of`     for a backward node, the forward node (its full name) whose gradient it helps to compute
+    """
+
+    path: str = ""
+    name: str = ""
+    span: Span | None = field(default=None, repr=False)
+    role: str = "forward"
+    of: str = ""
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.path}/{self.name}" if self.path else self.name
+
+
+@dataclass(frozen=True)
+class Node:
+    """One value. `dtype` is float, int or bool; `of` is the axis that an int indexes."""
+
+    op: str
+    operands: tuple[Operand, ...]
+    axes: tuple[Axis, ...]
+    reduced: tuple[Axis, ...] = ()
+    dtype: str = FLOAT
+    of: Axis | None = None
+    attributes: tuple[tuple[str, Any], ...] = ()
+    origin: Origin = field(default=Origin(), compare=False)
+
+    def attribute(self, name: str) -> Any:
+        return dict(self.attributes)[name]
+
+    @property
+    def loops(self) -> tuple[Axis, ...]:
+        return self.axes + self.reduced
+
+    @property
+    def shape(self) -> str:
+        return shape_text(self.axes)
+
+
+@dataclass(frozen=True)
+class WeightSpec:
+    """A weight: its path in the checkpoint, its axes and how its first value is drawn."""
+
+    path: str
+    axes: tuple[Axis, ...]
+    initializer: Any
+    frozen: bool
+    span: Span | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes in an order in which every operand comes before its use.
+
+    `inputs`   name -> node     what a batch feeds
+    `weights`  path -> node
+    `outputs`  name -> node     results, `loss`, `gradient:PATH`, …
+    `sizes`    symbol -> int    the sizes known so far; the batch axis and lengths stay open
+    """
+
+    nodes: tuple[Node, ...]
+    inputs: Mapping[str, int]
+    weights: Mapping[str, int]
+    outputs: Mapping[str, int]
+    specs: Mapping[str, WeightSpec]
+    sizes: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        for name in ("inputs", "weights", "outputs", "specs", "sizes"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    def node(self, value: int) -> Node:
+        return self.nodes[value]
+
+    def size(self, axis: Axis | Size) -> int | None:
+        return (axis.size if isinstance(axis, Axis) else axis).evaluate(self.sizes)
+
+    def with_outputs(self, outputs: Mapping[str, int]) -> Graph:
+        return replace(self, outputs=outputs)
+
+    def uses(self) -> dict[int, list[int]]:
+        """For each node the nodes that read it, in order."""
+        readers: dict[int, list[int]] = {i: [] for i in range(len(self.nodes))}
+        for i, node in enumerate(self.nodes):
+            for value in dict.fromkeys(o.value for o in node.operands):
+                readers[value].append(i)
+        return readers
+
+    def __iter__(self) -> Iterator[tuple[int, Node]]:
+        return iter(enumerate(self.nodes))

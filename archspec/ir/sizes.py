@@ -1,0 +1,124 @@
+"""Sizes as polynomials: `4*H`, `E + H`, `64`.
+
+The name of an axis is its size, so two axes are one when their polynomials are equal, whatever numbers the symbols
+stand for. A division that is not exact becomes a symbol of its own, `(D/N)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import mul
+
+Monomial = tuple[str, ...]
+
+
+@dataclass(frozen=True, order=True)
+class Size:
+    """A polynomial with integer coefficients: sorted pairs of a sorted product of symbols and its coefficient."""
+
+    terms: tuple[tuple[Monomial, int], ...]
+
+    @staticmethod
+    def number(value: int) -> Size:
+        return _collect([((), value)])
+
+    @staticmethod
+    def symbol(name: str) -> Size:
+        return _collect([((name,), 1)])
+
+    def __add__(self, other: Size) -> Size:
+        return _collect([*self.terms, *other.terms])
+
+    def __sub__(self, other: Size) -> Size:
+        return self + other * Size.number(-1)
+
+    def __mul__(self, other: Size) -> Size:
+        return _collect((tuple(sorted(a + b)), m * n) for a, m in self.terms for b, n in other.terms)
+
+    def divide(self, other: Size) -> Size:
+        """The quotient: a polynomial where it is exact term by term, a new symbol otherwise."""
+        exact = _divide(self, other)
+        return exact if exact is not None else Size.symbol(f"({self}/{other})")
+
+    def evaluate(self, sizes: Mapping[str, int]) -> int | None:
+        """The number that this is with `sizes` for its symbols; None where one of them has no size yet."""
+        total = 0
+        for monomial, coefficient in self.terms:
+            factors = [sizes.get(name) for name in monomial]
+            if any(f is None for f in factors):
+                return None
+            total += reduce(mul, (f for f in factors if f is not None), coefficient)
+        return total
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        return frozenset(name for monomial, _ in self.terms for name in monomial)
+
+    @property
+    def constant(self) -> int | None:
+        """The number where no symbol is left, else None."""
+        return self.evaluate({}) if not self.symbols else None
+
+    def __str__(self) -> str:
+        if not self.terms:
+            return "0"
+        text = " + ".join(_term_text(m, c) for m, c in sorted(self.terms, key=lambda t: (-len(t[0]), t)))
+        return text.replace(" + -", " - ").replace(" ", "")
+
+
+def _collect(terms: Iterable[tuple[Monomial, int]]) -> Size:
+    totals: dict[Monomial, int] = {}
+    for monomial, coefficient in terms:
+        totals[monomial] = totals.get(monomial, 0) + coefficient
+    return Size(tuple(sorted((m, c) for m, c in totals.items() if c)))
+
+
+def _divide(left: Size, right: Size) -> Size | None:
+    if len(right.terms) != 1:
+        return Size.number(1) if left == right else None
+    (divisor, factor) = right.terms[0]
+    quotients = []
+    for monomial, coefficient in left.terms:
+        rest = list(monomial)
+        for name in divisor:
+            if name not in rest:
+                return None
+            rest.remove(name)
+        if coefficient % factor:
+            return None
+        quotients.append((tuple(rest), coefficient // factor))
+    return _collect(quotients)
+
+
+def _term_text(monomial: Monomial, coefficient: int) -> str:
+    if not monomial:
+        return str(coefficient)
+    product = "*".join(monomial)
+    return product if coefficient == 1 else f"-{product}" if coefficient == -1 else f"{coefficient}*{product}"
+
+
+@dataclass(frozen=True, order=True)
+class Axis:
+    """An axis of a tensor. Its size is its identity; `ragged` says that rows differ in length along it."""
+
+    size: Size
+    ragged: bool = field(default=False, compare=False)
+
+    @staticmethod
+    def named(name: str, ragged: bool = False) -> Axis:
+        return Axis(Size.symbol(name), ragged)
+
+    def __str__(self) -> str:
+        return str(self.size)
+
+
+def product(axes: Iterable[Axis]) -> Size:
+    """The number of elements that `axes` span."""
+    return reduce(mul, (a.size for a in axes), Size.number(1))
+
+
+def shape_text(axes: Iterable[Axis]) -> str:
+    """`[B, T, 4*H]`, as messages show a shape."""
+    return f"[{', '.join(str(a) for a in axes)}]"

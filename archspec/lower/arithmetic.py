@@ -1,0 +1,137 @@
+"""Arithmetic on what is known when the spec is read: numbers, sizes and truth values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from archspec.diagnostics import ArchError, Diagnostic, Span
+from archspec.ir.sizes import Size
+from archspec.lower.values import Num, Text, Truth, Value, kind_of
+
+LARGEST = 2**53
+Number = int | float
+
+
+def number_arithmetic(operator: str, left: Num, right: Num, span: Span) -> Num:
+    """`left operator right`; sizes stay polynomials, so that `4*H` names an axis."""
+    size = _size_arithmetic(operator, left.size, right.size)
+    if left.value is None or right.value is None:
+        if size is None:
+            message = f"`{operator}` cannot be worked out before the size of `{_open(left, right)}` is known"
+            raise ArchError(Diagnostic("S07", message, span, hints=("give it a size: `dim NAME = …`",)))
+        return Num(None, size)
+    value = _compute(operator, left.value, right.value, span)
+    if isinstance(value, int):
+        return Num(value, size if size is not None else Size.number(value))
+    return Num(value)
+
+
+def _open(left: Num, right: Num) -> str:
+    return left.text if left.value is None else right.text
+
+
+def _size_arithmetic(operator: str, left: Size | None, right: Size | None) -> Size | None:
+    if left is None or right is None:
+        return None
+    if operator == "/":
+        return left.divide(right) if right.terms else None
+    rules: dict[str, Callable[[Size, Size], Size]] = {"+": Size.__add__, "-": Size.__sub__, "*": Size.__mul__}
+    return rules[operator](left, right) if operator in rules else None
+
+
+def _compute(operator: str, a: Number, b: Number, span: Span) -> Number:
+    try:
+        value = _OPERATORS[operator](a, b)
+    except ZeroDivisionError:
+        raise ArchError(Diagnostic("S07", f"division by zero: {a} {operator} {b}", span)) from None
+    except (OverflowError, ValueError):
+        value = math.inf
+    if isinstance(value, complex) or not math.isfinite(value) or (isinstance(value, int) and abs(value) > LARGEST):
+        raise ArchError(Diagnostic("S10", f"{a} {operator} {b} is too large or not a real number", span))
+    return value
+
+
+def _divide(a: Number, b: Number) -> Number:
+    exact = isinstance(a, int) and isinstance(b, int) and a % b == 0
+    return a // b if exact else a / b
+
+
+def _power(a: Number, b: Number) -> Number:
+    if isinstance(a, int) and isinstance(b, int) and b >= 0 and abs(a) ** min(b, 64) <= LARGEST and b <= 1024:
+        return int(a**b)
+    return float(a) ** float(b)
+
+
+_OPERATORS: dict[str, Callable[[Number, Number], Number]] = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": _divide,
+    "%": lambda a, b: a % b,
+    "^": _power,
+}
+
+_COMPARE: dict[str, Callable[[object, object], bool]] = {
+    "==": lambda a, b: a == b,
+    "!=": lambda a, b: a != b,
+    "<": lambda a, b: a < b,  # type: ignore[operator]
+    "<=": lambda a, b: a <= b,  # type: ignore[operator]
+    ">": lambda a, b: a > b,  # type: ignore[operator]
+    ">=": lambda a, b: a >= b,  # type: ignore[operator]
+}
+
+
+def compare(operator: str, left: Value, right: Value, span: Span) -> Truth:
+    """A comparison of two numbers, or of two strings or truth values for equality."""
+    if isinstance(left, Num) and isinstance(right, Num):
+        if left.value is None or right.value is None:
+            same = left.size is not None and left.size == right.size
+            return Truth(operator in ("==", "<=", ">=") if same else None)
+        return Truth(_COMPARE[operator](left.value, right.value))
+    if type(left) is type(right) and isinstance(left, Text | Truth) and operator in ("==", "!="):
+        return Truth(_COMPARE[operator](left, right))
+    message = f"`{operator}` cannot compare {kind_of(left)} with {kind_of(right)}"
+    raise ArchError(Diagnostic("S09", message, span))
+
+
+def logic(operator: str, left: Value, right: Value, span: Span) -> Truth:
+    """`and` and `or` of truth values; one that is open stays open unless the other decides."""
+    for value in (left, right):
+        if not isinstance(value, Truth):
+            raise ArchError(Diagnostic("S09", f"`{operator}` needs truth values, not {kind_of(value)}", span))
+    assert isinstance(left, Truth) and isinstance(right, Truth)
+    decisive = operator == "or"
+    if decisive in (left.value, right.value):
+        return Truth(decisive)
+    return Truth(None if None in (left.value, right.value) else not decisive)
+
+
+FUNCTIONS: dict[str, Callable[..., Number]] = {
+    "sqrt": math.sqrt,
+    "exp": math.exp,
+    "expm1": math.expm1,
+    "log": math.log,
+    "log1p": math.log1p,
+    "sin": math.sin,
+    "cos": math.cos,
+    "tanh": math.tanh,
+    "erf": math.erf,
+    "abs": abs,
+    "floor": math.floor,
+    "maximum": max,
+    "minimum": min,
+    "square": lambda a: a * a,
+    "sign": lambda a: (a > 0) - (a < 0),
+    "sigmoid": lambda a: 1.0 / (1.0 + math.exp(-a)),
+}
+
+
+def number_function(name: str, values: list[Number], span: Span) -> Num:
+    """A named function of known numbers."""
+    try:
+        value = FUNCTIONS[name](*values)
+    except (ValueError, OverflowError, ZeroDivisionError):
+        arguments = ", ".join(str(v) for v in values)
+        raise ArchError(Diagnostic("S10", f"{name}({arguments}) is not a finite number", span)) from None
+    return Num.integer(value) if isinstance(value, int) else Num(value)

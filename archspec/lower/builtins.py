@@ -1,0 +1,161 @@
+"""What only Python can say: elementwise ops and reductions by name, means, one-hot vectors, positions, dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
+from archspec.frontend import syntax
+from archspec.ir.build import Loops, Term
+from archspec.ir.graph import BOOL, INT
+from archspec.ir.sizes import shape_text
+from archspec.lower import arithmetic
+from archspec.lower.align import combine
+from archspec.lower.scope import Scope, axis_of
+from archspec.lower.values import Builtin, Num, Tensor, Value, kind_of
+from archspec.ops import OPS
+
+Positional = Sequence[tuple[Value, Span]]
+Named = Mapping[str, tuple[Value, syntax.Argument]]
+
+REDUCTIONS = ("sum", "mean", "max", "min", "argmax")
+SPECIAL = ("one_hot", "iota", "dropout")
+ELEMENTWISE = tuple(n for n in OPS.spoken("map") if n not in SPECIAL)
+BUILTINS = (*REDUCTIONS, *SPECIAL, *ELEMENTWISE)
+PAIRWISE = {"max": "maximum", "min": "minimum"}
+
+
+def call_builtin(function: Builtin, positional: Positional, named: Named, span: Span, scope: Scope) -> Value:
+    """A call of an op by its name."""
+    name = function.name
+    if name == "dropout":
+        return _dropout(positional, named, span, scope)
+    for given, (_, argument) in named.items():
+        hints = (f"`{name}` takes its arguments by position",)
+        raise ArchError(Diagnostic("S04", f"`{name}` has no argument `{given}`", argument.span, hints=hints))
+    if name in PAIRWISE and len(positional) == 2 and function.axes is None:
+        return _elementwise(PAIRWISE[name], positional, span, scope)
+    if name in REDUCTIONS:
+        return _reduction(function, positional, span, scope)
+    if function.axes is not None and name != "iota":
+        raise ArchError(Diagnostic("S04", f"`{name}` works element by element and takes no axes", span))
+    if name == "one_hot":
+        return _one_hot(positional, span, scope)
+    if name == "iota":
+        raise ArchError(
+            Diagnostic("S04", "`iota` takes an axis in a bracket and no arguments", span, hints=("iota[T]",))
+        )
+    return _elementwise(name, positional, span, scope)
+
+
+def _expect(name: str, positional: Positional, count: int, span: Span) -> None:
+    if len(positional) != count:
+        noun = "argument" if count == 1 else "arguments"
+        message = f"`{name}` takes {count} {noun} and receives {len(positional)}"
+        raise ArchError(Diagnostic("S04", message, span))
+
+
+def _elementwise(name: str, positional: Positional, span: Span, scope: Scope) -> Value:
+    _expect(name, positional, OPS[name].arity, span)
+    values = [v for v, _ in positional]
+    numbers = [v.value for v in values if isinstance(v, Num) and v.value is not None]
+    if len(numbers) == len(values) and name in arithmetic.FUNCTIONS:
+        return arithmetic.number_function(name, numbers, span)
+    for value, place in positional:
+        if not isinstance(value, Num | Tensor):
+            raise ArchError(Diagnostic("S09", f"`{name}` needs a tensor or a number, not {kind_of(value)}", place))
+    return combine(name, values, span, scope)
+
+
+def _reduction(function: Builtin, positional: Positional, span: Span, scope: Scope) -> Tensor:
+    name = function.name
+    _expect(name, positional, 1, span)
+    tensor = positional[0][0]
+    if not isinstance(tensor, Tensor):
+        raise ArchError(Diagnostic("S09", f"`{name}` needs a tensor, not {kind_of(tensor)}", positional[0][1]))
+    node = scope.builder.node(tensor.value)
+    over = _reduced_loops(function, node.axes, span, scope)
+    _check_reducible(name, node.dtype, len(over), span)
+    loops = Loops(scope.builder, node.axes)
+    term = loops.term(tensor.value)
+    if name == "mean":
+        return Tensor((loops.reduce("sum", term, over) / loops.extent(over)).value) if over else tensor
+    return Tensor(loops.reduce(name, term, over).value) if over or name == "argmax" else tensor
+
+
+def _check_reducible(name: str, dtype: str, count: int, span: Span) -> None:
+    if dtype == BOOL:
+        hint = f"{name}(number(…)) counts them"
+        raise ArchError(Diagnostic("S09", f"`{name}` needs numbers and receives truth values", span, hints=(hint,)))
+    if dtype == INT:
+        hint = "number(…) turns it into a number"
+        raise ArchError(Diagnostic("S09", f"`{name}` needs numbers and receives an index", span, hints=(hint,)))
+    if name == "argmax" and count != 1:
+        hint = "argmax[K](z)"
+        raise ArchError(Diagnostic("S04", "`argmax` needs one axis in a bracket", span, hints=(hint,)))
+
+
+def _reduced_loops(function: Builtin, axes: Sequence[object], span: Span, scope: Scope) -> list[int]:
+    if function.axes is None:
+        return list(range(len(axes)))
+    found = []
+    for number in function.axes:
+        axis = axis_of(number, scope.context)
+        matches = [i for i, a in enumerate(axes) if a == axis]
+        if len(matches) != 1:
+            how = "has no axis" if not matches else "has more than one axis"
+            message = f"`{function.name}` over {axis}: {shape_text(axes)} {how} `{axis}`"  # type: ignore[arg-type]
+            raise ArchError(Diagnostic("S08", message, span, hints=did_you_mean(str(axis), map(str, axes))))
+        found += matches
+    if len(set(found)) != len(found):
+        raise ArchError(Diagnostic("S08", f"`{function.name}` names an axis twice", span))
+    return found
+
+
+def _one_hot(positional: Positional, span: Span, scope: Scope) -> Tensor:
+    _expect("one_hot", positional, 1, span)
+    tensor = positional[0][0]
+    node = scope.builder.node(tensor.value) if isinstance(tensor, Tensor) else None
+    if node is None or node.of is None or not isinstance(tensor, Tensor):
+        hint = "declare it so: `y[B]: K`"
+        raise ArchError(Diagnostic("S09", "`one_hot` needs a tensor of indices", span, hints=(hint,)))
+    loops = Loops(scope.builder, (*node.axes, node.of))
+    last = len(node.axes)
+    hit = loops.map("equal", loops.term(tensor.value), loops.position(last))
+    return Tensor(hit.apply("number").value)
+
+
+def positions(axes: Sequence[Num], span: Span, scope: Scope) -> Tensor:
+    """`iota[T]`: 0, 1, 2, … along T."""
+    if len(axes) != 1:
+        raise ArchError(Diagnostic("S04", "`iota` takes one axis", span))
+    return Tensor(Loops(scope.builder, (axis_of(axes[0], scope.context),)).position(0).value)
+
+
+def _dropout(positional: Positional, named: Named, span: Span, scope: Scope) -> Tensor:
+    """`dropout(x, p)`: a node of its own, since it differs between training and evaluation."""
+    values = dict(zip(("x", "p"), (v for v, _ in positional), strict=False))
+    for name, (value, argument) in named.items():
+        if name not in ("x", "p") or name in values:
+            problem = "is given twice" if name in values else "is not an argument of `dropout`"
+            raise ArchError(Diagnostic("S04", f"`{name}` {problem}", argument.span, hints=("dropout(x, p=0.5)",)))
+        values[name] = value
+    _expect("dropout", positional[2:], 0, span)
+    x, rate = values.get("x"), values.get("p", Num(0.5))
+    if not isinstance(x, Tensor):
+        raise ArchError(Diagnostic("S09", "`dropout` needs a tensor", span, hints=("x |> dropout(0.1)",)))
+    if not isinstance(rate, Num) or rate.value is None or not 0 <= rate.value < 1:
+        shown = rate.text if isinstance(rate, Num) else kind_of(rate)
+        raise ArchError(Diagnostic("S07", f"the rate of `dropout` must lie in [0, 1), not {shown}", span))
+    return Tensor(_dropout_term(x, float(rate.value), scope).value)
+
+
+def _dropout_term(x: Tensor, rate: float, scope: Scope) -> Term:
+    loops = Loops(scope.builder, scope.builder.node(x.value).axes)
+    stream = scope.child(scope.numbered("dropout")).path
+    term = loops.map("dropout", loops.term(x.value), rate=rate, stream=stream)
+    node = scope.builder.nodes[term.value]
+    origin = replace(scope.builder.origin, path=scope.path, name="dropout")
+    scope.builder.nodes[term.value] = replace(node, origin=origin)
+    return term

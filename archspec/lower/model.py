@@ -1,0 +1,326 @@
+"""Lowering a file: its settings and dims, one of its models, and what it trains on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
+from archspec.frontend import syntax
+from archspec.ir.build import Builder
+from archspec.ir.graph import FLOAT, INT, Graph, Origin
+from archspec.ir.sizes import Axis, Size, shape_text
+from archspec.lower.expressions import axis_number, evaluate
+from archspec.lower.files import SpecFile, defined_twice
+from archspec.lower.scope import Context, Poisoned, Scope, axis_of
+from archspec.lower.statements import run_body, run_collecting
+from archspec.lower.training import Training, lower_train, names_in
+from archspec.lower.values import Function, Num, Recipe, Tensor, Text, Truth, Value, kind_of
+
+Setting = int | float | bool | str
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """One model of a file: its graph, what `train` says, and the settings and dims in force."""
+
+    graph: Graph
+    model: str
+    results: tuple[str, ...]
+    training: Training | None
+    settings: Mapping[str, Setting]
+    dims: Mapping[str, int | None]
+
+
+def lower(
+    file: SpecFile,
+    overrides: Mapping[str, Setting] | None = None,
+    dims: Mapping[str, int] | None = None,
+    model: str | None = None,
+) -> Lowered:
+    """The graph of one model: forward, loss and metrics, as written.
+
+    `overrides` replace the file's `let`s, `dims` give sizes to its open axes. Raises ArchError with every mistake found.
+    """
+    return _Lowering(file, dict(overrides or {}), dict(dims or {})).run(model)
+
+
+class _Lowering:
+    def __init__(self, file: SpecFile, overrides: dict[str, Setting], dims: dict[str, int]) -> None:
+        self.file, self.overrides, self.given = file, overrides, dims
+        self.scopes: dict[int, Scope] = {}
+        self.context = Context(Builder(), evaluate, run_body, self.file_scope)
+        self.settings: dict[str, Setting] = {}
+        self.dims: dict[str, int | None] = {}
+
+    def run(self, wanted: str | None) -> Lowered:
+        root = self.file_scope(self.file)
+        self._check_given()
+        block = _choose_model(self.file, wanted)
+        results, scope = self._model(block, root)
+        training = self._train(scope)
+        if self.context.problems:
+            raise ArchError(self.context.problems)
+        graph = self.context.builder.graph()
+        return Lowered(graph, block.name, results, training, self.settings, self.dims)
+
+    # --- lets and dims ----------------------------------------------------------------------------------------
+
+    def file_scope(self, file: object) -> Scope:
+        """The names that a file defines at its top: settings and dims. The root file's can be overridden."""
+        if id(file) not in self.scopes:
+            assert isinstance(file, SpecFile)
+            scope = self.scopes[id(file)] = Scope(self.context, file, "")
+            for item in file.tree.items:
+                try:
+                    self._top_level(item, scope, file is self.file)
+                except ArchError as error:
+                    self.context.problems += error.diagnostics
+                except Poisoned:
+                    continue
+        return self.scopes[id(file)]
+
+    def _top_level(self, item: syntax.Statement, scope: Scope, root: bool) -> None:
+        if isinstance(item, syntax.Let):
+            for binding in item.bindings:
+                self._let(binding, scope, root)
+        elif isinstance(item, syntax.Dim):
+            for entry in item.entries:
+                self._dim(entry, scope, root)
+        elif isinstance(item, syntax.Require):
+            run_body((item,), scope)
+        elif not isinstance(item, syntax.Import | syntax.Block | syntax.Section):
+            kind = type(item).__name__.lower()
+            message = f"`{kind}` stands inside a model or block, not at the top of a file"
+            raise ArchError(Diagnostic("S13", message, item.span))
+
+    def _let(self, binding: syntax.Binding, scope: Scope, root: bool) -> None:
+        value = evaluate(binding.value, scope)
+        if not isinstance(value, Num | Truth | Text | Recipe | Function):
+            message = f"`let` names a number, a string or a choice, not {kind_of(value)}"
+            raise ArchError(Diagnostic("S09", message, binding.value.span))
+        if root and binding.name in self.overrides:
+            value = _override(binding, value, self.overrides[binding.name])
+        if isinstance(value, Num) and isinstance(value.value, int):
+            value = self._named(binding, value, root)
+        if root and isinstance(value, Num | Truth | Text) and value.value is not None:
+            self.settings[binding.name] = value.value
+        scope.define(binding.name, value, binding.span)
+
+    def _named(self, binding: syntax.Binding, value: Num, root: bool) -> Num:
+        """A plain number names axes by the name of its `let`; an expression such as `2*E` by itself."""
+        literal = isinstance(binding.value, syntax.Number) or binding.name in self.overrides
+        if not root or not literal or not isinstance(value.value, int):
+            return value
+        self.context.builder.sizes[binding.name] = value.value
+        return Num(value.value, Size.symbol(binding.name))
+
+    def _dim(self, entry: syntax.DimEntry, scope: Scope, root: bool) -> None:
+        size: int | None = None
+        if entry.value is not None:
+            number = axis_number(entry.value, scope)
+            size = int(number.value) if number.value is not None else None
+        if root and entry.name in self.given:
+            size = self._given_size(entry, size)
+        if size is not None:
+            self.context.builder.sizes[entry.name] = size
+        if entry.ragged:
+            self.context.ragged |= {entry.name}
+        if root:
+            self.dims[entry.name] = size
+        scope.define(entry.name, Num(size, Size.symbol(entry.name)), entry.span)
+
+    def _given_size(self, entry: syntax.DimEntry, declared: int | None) -> int:
+        size = self.given[entry.name]
+        if declared is not None and declared != size:
+            message = f"the spec says {entry.name} = {declared}, the data or caller {size}"
+            raise ArchError(Diagnostic("S02", message, entry.span))
+        return size
+
+    def _check_given(self) -> None:
+        declared = [b.name for i in self.file.tree.items if isinstance(i, syntax.Let) for b in i.bindings]
+        for name in self.overrides:
+            if name not in declared:
+                hints = did_you_mean(name, declared) or ("only a `let` of the spec can be set",)
+                self.context.problems.append(Diagnostic("U02", f"the spec has no setting `{name}`", hints=hints))
+        for name, size in self.given.items():
+            if name not in self.dims:
+                hints = did_you_mean(name, self.dims)
+                self.context.problems.append(Diagnostic("U02", f"the spec has no axis `{name}`", hints=hints))
+            elif not isinstance(size, int) or isinstance(size, bool) or size < 1:
+                message = f"the size of `{name}` must be a whole number of at least 1, not {size!r}"
+                self.context.problems.append(Diagnostic("U02", message))
+        if any(p.code == "U02" for p in self.context.problems):
+            raise ArchError(self.context.problems)
+
+    # --- the model --------------------------------------------------------------------------------------------
+
+    def _model(self, block: syntax.Block, root: Scope) -> tuple[tuple[str, ...], Scope]:
+        scope = Scope(self.context, self.file, block.name, parent=root)
+        for declaration in block.tensors:
+            self._attempt(declaration.name, declaration.span, scope, lambda d=declaration: self._input(d, scope))
+        for parameter in block.settings:
+            self._attempt(parameter.name, parameter.span, scope, lambda p=parameter: self._setting(p, block, scope))
+        run_collecting(block.body, scope)
+        for declaration in block.results:
+            try:
+                self.context.builder.outputs[declaration.name] = self._result(block, declaration, scope)
+            except ArchError as error:
+                self.context.problems += error.diagnostics
+            except Poisoned:
+                continue
+        return tuple(r.name for r in block.results), scope
+
+    def _attempt(self, name: str, span: Span, scope: Scope, action: object) -> None:
+        try:
+            action()  # type: ignore[operator]
+        except (ArchError, Poisoned) as error:
+            if isinstance(error, ArchError):
+                self.context.problems += error.diagnostics
+            scope.poison(name, span)
+
+    def _input(self, declaration: syntax.TensorDeclaration, scope: Scope) -> None:
+        self._declare(declaration.name, declaration.axes, declaration.of, declaration.span, scope)
+
+    def _declare(
+        self,
+        name: str,
+        patterns: tuple[syntax.Expression, ...],
+        of: syntax.Expression | None,
+        span: Span,
+        scope: Scope,
+    ) -> None:
+        """An input of the graph, `x[B,F]` or `y[B]: K`."""
+        axes = tuple(self._axis(p, scope) for p in patterns)
+        index = self._axis(of, scope) if of is not None else None
+        with self.context.builder.at(Origin("", name, span)):
+            value = self.context.builder.input(name, axes, FLOAT if index is None else INT, index)
+        scope.define(name, Tensor(value), span)
+
+    def _axis(self, pattern: syntax.Expression, scope: Scope) -> Axis:
+        if isinstance(pattern, syntax.Spread):
+            hint = "write the axes of the model's input, as in x[B,F]"
+            raise ArchError(
+                Diagnostic("S08", "a model's axes are named, `..` is for blocks", pattern.span, hints=(hint,))
+            )
+        if isinstance(pattern, syntax.Name) and scope.find(pattern.id) is None:
+            hints = did_you_mean(pattern.id, self.dims) or (f"declare it: dim {pattern.id}",)
+            raise ArchError(Diagnostic("S08", f"unknown axis `{pattern.id}`", pattern.span, hints=hints))
+        return axis_of(axis_number(pattern, scope), self.context)
+
+    def _setting(self, parameter: syntax.SettingParameter, block: syntax.Block, scope: Scope) -> None:
+        if parameter.default is None:
+            message = f"the model `{block.name}` needs a value for `{parameter.name}`"
+            hint = f"give it a default, or make it a setting of the spec: let {parameter.name} = …"
+            raise ArchError(Diagnostic("S04", message, parameter.span, hints=(hint,)))
+        scope.define(parameter.name, evaluate(parameter.default, scope), parameter.span)
+
+    def _result(self, block: syntax.Block, declaration: syntax.TensorDeclaration, scope: Scope) -> int:
+        value = scope.find(declaration.name)
+        if not isinstance(value, Tensor):
+            message = f"the model `{block.name}` never defines its result `{declaration.name}`"
+            hint = f"add a line `{declaration.name} = …`"
+            raise ArchError(Diagnostic("S01", message, declaration.span, hints=(hint,)))
+        expected = tuple(self._axis(p, scope) for p in declaration.axes)
+        actual = self.context.builder.node(value.value).axes
+        if expected == actual:
+            return value.value
+        message = f"`{declaration.name}` is declared {shape_text(expected)} and has {shape_text(actual)}"
+        raise ArchError(
+            Diagnostic("S02", message, declaration.span, "declared here", self._size_notes(expected, actual))
+        )
+
+    def _size_notes(self, expected: tuple[Axis, ...], actual: tuple[Axis, ...]) -> tuple[str, ...]:
+        """Axes of one size and two names are still two axes: say so."""
+        pairs = [(e, a) for e, a in zip(expected, actual, strict=False) if e != a]
+        sizes = self.context.builder.sizes
+        same = [(e, a) for e, a in pairs if e.size.evaluate(sizes) == a.size.evaluate(sizes) is not None]
+        return tuple(f"{e} and {a} have one size, but axes are one by their names" for e, a in same)
+
+    # --- data and training ------------------------------------------------------------------------------------
+
+    def _train(self, model: Scope) -> Training | None:
+        section = self.file.sections.get("train")
+        targets = self._data_targets()
+        if section is None:
+            return None
+        scope = Scope(self.context, self.file, "train", parent=model)
+        for name in dict.fromkeys(names_in(section.body)):
+            if name in targets and name not in model.names and name not in self.file.blocks:
+                t = targets[name]
+                self._attempt(
+                    name, t.span, scope, lambda t=t: self._declare(t.name, t.indices or (), t.of, t.span, scope)
+                )
+        self._check_fields(targets, model)
+        return lower_train(section, scope)
+
+    def _data_targets(self) -> dict[str, syntax.Target]:
+        """The tensors that `data` binds, by name."""
+        section = self.file.sections.get("data")
+        targets: dict[str, syntax.Target] = {}
+        for item in section.body if section else ():
+            for target in item.targets if isinstance(item, syntax.Assign) else ():
+                if target.indices is None:
+                    continue
+                if target.name in targets:
+                    self.context.problems.append(defined_twice(target.name, target.span, targets[target.name].span))
+                targets[target.name] = target
+        return targets
+
+    def _check_fields(self, targets: dict[str, syntax.Target], model: Scope) -> None:
+        """The data must feed every input of the model, with the model's own axes."""
+        builder = self.context.builder
+        for name in [n for n in builder.inputs if n in model.names] if targets else []:
+            node = builder.node(builder.inputs[name])
+            if name not in targets:
+                hints = did_you_mean(name, targets)
+                message = f"`data` does not bind the model's input `{name}`"
+                self.context.problems.append(Diagnostic("S14", message, node.origin.span, hints=hints))
+                continue
+            self._attempt(
+                name, targets[name].span, model, lambda n=name: self._check_field(targets[n], builder.inputs[n])
+            )
+
+    def _check_field(self, target: syntax.Target, value: int) -> None:
+        root = self.file_scope(self.file)
+        node = self.context.builder.node(value)
+        axes = tuple(self._axis(p, root) for p in target.indices or ())
+        of = self._axis(target.of, root) if target.of is not None else None
+        if axes != node.axes or of != node.of:
+            found, needed = _type_text(target.name, axes, of), _type_text(target.name, node.axes, node.of)
+            message = f"`data` binds {found}, the model takes {needed}"
+            raise ArchError(Diagnostic("S14", message, target.span))
+
+
+def _type_text(name: str, axes: tuple[Axis, ...], of: Axis | None) -> str:
+    return f"{name}{shape_text(axes)}" + (f": {of}" if of is not None else "")
+
+
+def _choose_model(file: SpecFile, wanted: str | None) -> syntax.Block:
+    models = {m.name: m for m in file.models()}
+    if wanted is not None and wanted not in models:
+        raise ArchError(Diagnostic("U02", f"the spec has no model `{wanted}`", hints=did_you_mean(wanted, models)))
+    if not models:
+        hint = "model classify(x[B,F]) -> z[B,K] { … }"
+        raise ArchError(Diagnostic("S01", f"`{file.source.path}` has no model", hints=(hint,)))
+    if wanted is None and len(models) > 1:
+        hint = f"choose one with --model: {', '.join(models)}"
+        raise ArchError(Diagnostic("U02", f"the spec has {len(models)} models", hints=(hint,)))
+    return models[wanted] if wanted is not None else next(iter(models.values()))
+
+
+def _override(binding: syntax.Binding, default: Value, given: Setting) -> Value:
+    """The value that replaces a `let`'s; it must be of the same kind."""
+    shown = str(given).lower() if isinstance(given, bool) else repr(given)
+    if isinstance(default, Truth) and isinstance(given, bool):
+        return Truth(given)
+    if isinstance(default, Text) and isinstance(given, str):
+        return Text(given)
+    if isinstance(default, Num) and isinstance(given, int | float) and not isinstance(given, bool):
+        if isinstance(default.value, int) and isinstance(given, float) and not given.is_integer():
+            message = f"`{binding.name}` is a whole number and cannot be set to {shown}"
+            raise ArchError(Diagnostic("U02", message, binding.span))
+        whole = isinstance(default.value, int)
+        return Num.integer(int(given)) if whole else Num(float(given))
+    message = f"`{binding.name}` is {kind_of(default)} and cannot be set to {shown}"
+    raise ArchError(Diagnostic("U02", message, binding.span))

@@ -1,0 +1,222 @@
+"""What each statement of a body does: define a name, make a weight, check a condition."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from archspec.diagnostics import ArchError, Diagnostic, Span
+from archspec.frontend import syntax
+from archspec.ir.graph import WeightSpec
+from archspec.ir.sizes import Axis, shape_text
+from archspec.lower.expressions import axis_number, decide, evaluate, evaluate_tensor
+from archspec.lower.scope import Poisoned, Scope, axis_of
+from archspec.lower.values import Function, Items, Num, Recipe, SharedLayer, Tensor, Truth, Value, kind_of
+
+MAX_ELEMENTS = 2**40
+DEFAULT_INITIALIZER = "glorot"
+
+
+def run_body(statements: tuple[syntax.Statement, ...], scope: Scope) -> None:
+    """Runs the statements of a block; the first mistake ends it."""
+    for item in statements:
+        _run(item, scope)
+
+
+def run_collecting(statements: tuple[syntax.Statement, ...], scope: Scope) -> None:
+    """Runs the statements of a model and goes on after a mistake, so that all are reported together.
+
+    What a failed line would have defined is poisoned: lines that use it stay silent instead of adding noise.
+    """
+    for item in statements:
+        try:
+            _run(item, scope)
+        except (ArchError, Poisoned) as error:
+            if isinstance(error, ArchError):
+                scope.context.problems += error.diagnostics
+            for name, span in _defines(item):
+                scope.poison(name, span)
+
+
+def _defines(item: syntax.Statement) -> Iterator[tuple[str, Span]]:
+    if isinstance(item, syntax.Assign):
+        yield from ((t.name, t.span) for t in item.targets)
+    elif isinstance(item, syntax.Let):
+        yield from ((b.name, b.span) for b in item.bindings)
+    elif isinstance(item, syntax.Weight | syntax.Layer):
+        yield item.name, item.span
+    elif isinstance(item, syntax.If):
+        for inner in (*item.then, *item.otherwise):
+            yield from _defines(inner)
+
+
+def _run(item: syntax.Statement, scope: Scope) -> None:
+    rule = _RULES.get(type(item))
+    if rule is None:
+        raise _misplaced(item)
+    before = scope.builder.origin
+    in_library = item.span.source.path.startswith("stdlib/")
+    span = before.span if in_library and before.span is not None else item.span
+    with scope.builder.at(replace(before, path=scope.path, name="", span=span)):
+        rule(item, scope)
+
+
+def _misplaced(item: syntax.Statement) -> ArchError:
+    if isinstance(item, syntax.Over | syntax.State):
+        message = "`over` is not part of the language yet"
+        hint = "recurrences come with the next version; today's models are built of whole-tensor equations"
+        return ArchError(Diagnostic("S12", message, item.span, hints=(hint,)))
+    kind = type(item).__name__.lower()
+    return ArchError(Diagnostic("S13", f"`{kind}` has no place in a model or block", item.span))
+
+
+def _let(item: syntax.Let, scope: Scope) -> None:
+    for binding in item.bindings:
+        value = evaluate(binding.value, scope.child(binding.name))
+        if isinstance(value, Tensor):
+            hint = f"write `{binding.name} = …` without `let`"
+            raise ArchError(Diagnostic("S09", "`let` names a number, not a tensor", binding.span, hints=(hint,)))
+        scope.define(binding.name, value, binding.span)
+
+
+def _weight(item: syntax.Weight, scope: Scope) -> None:
+    axes = tuple(axis_of(axis_number(a, scope), scope.context) for a in item.axes)
+    path = f"{scope.path}/{item.name}"
+    spec = WeightSpec(path, axes, _initializer(item, scope), item.frozen, item.span)
+    if path in scope.builder.weights:
+        value = _shared_weight(spec, item, scope)
+    else:
+        _check_size(axes, item, scope)
+        value = scope.builder.weight(spec)
+        _stamp(value, item.name, scope)
+    scope.define(item.name, Tensor(value), item.span)
+
+
+def _shared_weight(spec: WeightSpec, item: syntax.Weight, scope: Scope) -> int:
+    known = scope.builder.specs[spec.path]
+    if known.axes != spec.axes:
+        message = (
+            f"the shared weight `{item.name}` is {shape_text(known.axes)} and would be {shape_text(spec.axes)} here"
+        )
+        hint = "all uses of a layer need inputs of one width"
+        raise ArchError(Diagnostic("S02", message, item.span, hints=(hint,)))
+    return scope.builder.weights[spec.path]
+
+
+def _check_size(axes: tuple[Axis, ...], item: syntax.Weight, scope: Scope) -> None:
+    total = 1
+    for axis in axes:
+        size = axis.size.evaluate(scope.builder.sizes)
+        total *= size if size is not None else 1
+    if total > MAX_ELEMENTS:
+        message = f"the weight `{item.name}`{shape_text(axes)} would have {total:,} elements"
+        raise ArchError(Diagnostic("S10", message, item.span))
+
+
+def _initializer(item: syntax.Weight, scope: Scope) -> Recipe:
+    node = item.initializer
+    value = evaluate(node, scope) if node is not None else None
+    if value is None:
+        from archspec.lower.recipes import initializer_named
+
+        return initializer_named(DEFAULT_INITIALIZER, item.span)
+    if isinstance(value, Num) and value.value is not None:
+        return Recipe("initializer", "constant", {"value": float(value.value)}, item.span)
+    if not isinstance(value, Recipe):
+        assert node is not None
+        message = f"a weight is drawn from an initializer, not from {kind_of(value)}"
+        raise ArchError(Diagnostic("S09", message, node.span, hints=("weight W[D, H] ~ glorot",)))
+    return value
+
+
+def _layer(item: syntax.Layer, scope: Scope) -> None:
+    value = evaluate(item.value, scope.child(item.name))
+    if not isinstance(value, Function) or value.tensors:
+        message = f"a layer is a block with its settings, not {kind_of(value)}"
+        hint = f"layer {item.name} = linear(H)"
+        raise ArchError(Diagnostic("S09", message, item.value.span, hints=(hint,)))
+    scope.define(item.name, SharedLayer(value, f"{scope.path}/{item.name}", item.span), item.span)
+
+
+def _assign(item: syntax.Assign, scope: Scope) -> None:
+    for target in item.targets:
+        _refuse_indices(target)
+    name = item.targets[0].name if len(item.targets) == 1 else "+".join(t.name for t in item.targets)
+    inner = scope.child(name)
+    since = len(scope.builder.nodes)
+    if len(item.targets) == 1:
+        tensor = evaluate_tensor(item.value, inner)
+        _define(item.targets[0], tensor, scope, since)
+        return
+    value = evaluate(item.value, inner)
+    parts = value.items if isinstance(value, Items) else (value,)
+    if len(parts) != len(item.targets) or not all(isinstance(p, Tensor) for p in parts):
+        message = f"{len(item.targets)} names on the left, {len(parts)} values on the right"
+        raise ArchError(Diagnostic("S04", message, item.span))
+    for target, part in zip(item.targets, parts, strict=True):
+        _define(target, part, scope, since)
+
+
+def _refuse_indices(target: syntax.Target) -> None:
+    if target.indices is not None:
+        hint = f"a whole-tensor equation needs none: `{target.name} = …`"
+        message = "index equations are not part of the language yet"
+        raise ArchError(Diagnostic("S12", message, target.span, hints=(hint,)))
+    if target.of is not None:
+        raise ArchError(Diagnostic("S13", "only `data` says what a tensor indexes", target.span))
+
+
+def _define(target: syntax.Target, value: Value, scope: Scope, since: int) -> None:
+    scope.define(target.name, value, target.span)
+    if isinstance(value, Tensor) and value.value >= since:
+        _stamp(value.value, target.name, scope)
+
+
+def _stamp(value: int, name: str, scope: Scope) -> None:
+    """Gives a node the name that the outermost line calls it by; inner names were for the inside of a block."""
+    node = scope.builder.nodes[value]
+    if node.op not in ("input", "weight") or not node.origin.name:
+        span = scope.builder.origin.span or node.origin.span
+        origin = replace(node.origin, path=scope.path, name=name, span=span)
+        scope.builder.nodes[value] = replace(node, origin=origin)
+
+
+def _require(item: syntax.Require, scope: Scope) -> None:
+    value = evaluate(item.condition, scope)
+    if not isinstance(value, Truth):
+        message = f"`require` needs a truth value, not {kind_of(value)}"
+        raise ArchError(Diagnostic("S09", message, item.condition.span))
+    if value.value is False:
+        message = _filled(item.message.value, scope) if item.message else "this requirement does not hold"
+        raise ArchError(Diagnostic("S06", message, item.span, "required here"))
+
+
+def _filled(message: str, scope: Scope) -> str:
+    """`{D}` in a user's message becomes the value of D; unknown names stay as they are."""
+
+    def value_of(match: re.Match[str]) -> str:
+        try:
+            value = scope.find(match.group(1))
+        except Poisoned:
+            return match.group(0)
+        return value.text if isinstance(value, Num) else match.group(0)
+
+    return re.sub(r"\{(\w+)\}", value_of, message)
+
+
+def _if(item: syntax.If, scope: Scope) -> None:
+    chosen = item.then if decide(item.condition, scope) else item.otherwise
+    for statement in chosen:
+        _run(statement, scope)
+
+
+_RULES: dict[type, Callable[[Any, Scope], None]] = {
+    syntax.Let: _let,
+    syntax.Weight: _weight,
+    syntax.Layer: _layer,
+    syntax.Assign: _assign,
+    syntax.Require: _require,
+    syntax.If: _if,
+}

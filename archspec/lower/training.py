@@ -1,0 +1,250 @@
+"""The `train` section: the loss and the metrics as graph outputs, the rest as a frozen description."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any
+
+from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
+from archspec.frontend import syntax
+from archspec.lower.expressions import decide, evaluate, evaluate_tensor
+from archspec.lower.files import defined_twice
+from archspec.lower.recipes import OPTIMIZER, SCHEDULE, recipe
+from archspec.lower.scope import Poisoned, Scope
+from archspec.lower.values import Num, Recipe, Tensor, kind_of
+
+KEYS = ("loss", "metrics", "optimizer", "schedule", "clip", "stop", "batch", "epochs", "steps", "watch")
+RULE_KEYS = ("lr", "decay", "freeze")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Settings for the weights whose paths match `pattern`; None leaves what the optimiser says."""
+
+    pattern: str
+    lr: float | None = None
+    decay: float | None = None
+    freeze: bool | None = None
+    span: Span | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Training:
+    """What `train` says. A run lasts `steps` steps where given, else `epochs` passes over the training part."""
+
+    optimizer: Recipe = Recipe(
+        "optimizer", "adam", {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "decay": 0.0}
+    )
+    schedule: tuple[Recipe, ...] = ()
+    clip: Recipe | None = None
+    stop: Recipe | None = None
+    batch: int = 32
+    epochs: int | None = None
+    steps: int | None = None
+    metrics: tuple[str, ...] = ()
+    watch: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
+
+    @property
+    def phases(self) -> tuple[tuple[str, Any], ...]:
+        return tuple((r.name, r.arguments) for r in self.schedule)
+
+
+def lower_train(section: syntax.Section, scope: Scope) -> Training:
+    """Adds `loss` and `metric:NAME` to the graph's outputs and returns the rest of the section."""
+    training = Training()
+    seen: dict[str, Span] = {}
+    for item in section.body:
+        try:
+            training = _statement(item, training, seen, scope)
+        except ArchError as error:
+            scope.context.problems += error.diagnostics
+        except Poisoned:
+            continue
+    if "loss" not in seen:
+        hint = "loss = cross_entropy(z, y)"
+        scope.context.problems.append(Diagnostic("T01", "`train` needs a loss", section.span, hints=(hint,)))
+    _check_stop(training, scope)
+    return training
+
+
+def _statement(item: syntax.Statement, training: Training, seen: dict[str, Span], scope: Scope) -> Training:
+    if isinstance(item, syntax.Rule):
+        return replace(training, rules=(*training.rules, _rule(item, scope)))
+    if not isinstance(item, syntax.Assign) or len(item.targets) != 1 or item.targets[0].indices is not None:
+        raise ArchError(Diagnostic("T01", "`train` holds settings, `name = value`, and rules", item.span))
+    target = item.targets[0]
+    if target.name not in KEYS:
+        hints = did_you_mean(target.name, KEYS)
+        raise ArchError(Diagnostic("T01", f"`train` has no setting `{target.name}`", target.span, hints=hints))
+    if target.name in seen:
+        raise ArchError(defined_twice(target.name, target.span, seen[target.name]))
+    seen[target.name] = target.span
+    return _SETTERS[target.name](training, item.value, scope)
+
+
+def _loss(training: Training, node: syntax.Expression, scope: Scope) -> Training:
+    value = _figure(node, "loss", scope)
+    scope.builder.outputs["loss"] = value
+    return training
+
+
+def _figure(node: syntax.Expression, name: str, scope: Scope) -> int:
+    """A tensor without axes, made inside the path `train/NAME`."""
+    inner = replace(scope.child(name))
+    origin = replace(scope.builder.origin, path=f"train/{name}", name="", span=node.span)
+    with scope.builder.at(origin):
+        tensor = evaluate_tensor(node, inner)
+    found = scope.builder.node(tensor.value)
+    if found.axes or found.dtype != "float":
+        hint = "take its mean: mean(…)"
+        raise ArchError(
+            Diagnostic("T03", f"`{name}` must be one number and is {found.shape}", node.span, hints=(hint,))
+        )
+    return tensor.value
+
+
+def _metrics(training: Training, node: syntax.Expression, scope: Scope) -> Training:
+    items = node.items if isinstance(node, syntax.List) else (node,)
+    names: list[str] = []
+    for item in items:
+        name = _unique(_metric_name(item), names)
+        scope.builder.outputs[f"metric:{name}"] = _figure(item, name, scope)
+        names.append(name)
+    return replace(training, metrics=tuple(names))
+
+
+def _metric_name(node: syntax.Expression) -> str:
+    if isinstance(node, syntax.Call):
+        return _metric_name(node.function)
+    if isinstance(node, syntax.Index):
+        return _metric_name(node.value)
+    if isinstance(node, syntax.Pipe):
+        return _metric_name(node.stage)
+    return (
+        node.id if isinstance(node, syntax.Name) else node.attribute if isinstance(node, syntax.Attribute) else "metric"
+    )
+
+
+def _unique(name: str, taken: list[str]) -> str:
+    wanted, n = name, 1
+    while wanted in taken or wanted == "loss":
+        n += 1
+        wanted = f"{name}_{n}"
+    return wanted
+
+
+def _optimizer(training: Training, node: syntax.Expression, scope: Scope) -> Training:
+    return replace(training, optimizer=_single(recipe(node, OPTIMIZER, scope)))
+
+
+def _single(found: Recipe) -> Recipe:
+    if found.then:
+        raise ArchError(Diagnostic("T02", f"{kind_of(found)} cannot be chained", found.then[0].span))
+    return found
+
+
+def _schedule(training: Training, node: syntax.Expression, scope: Scope) -> Training:
+    first = recipe(node, SCHEDULE, scope)
+    phases = [replace(first, then=())]
+    for phase in first.then:
+        phases += [replace(phase, then=()), *phase.then]
+    for phase in phases[:-1]:
+        if not phase.arguments.get("steps"):
+            message = f"`{phase.name}` is followed by another schedule and needs `steps`"
+            raise ArchError(Diagnostic("T02", message, phase.span, hints=(f"{phase.name}(steps=…)",)))
+    return replace(training, schedule=tuple(phases))
+
+
+def _clip(training: Training, node: syntax.Expression, scope: Scope) -> Training:
+    return replace(training, clip=_single(recipe(node, "clipping", scope)))
+
+
+def _stop(training: Training, node: syntax.Expression, scope: Scope) -> Training:
+    return replace(training, stop=_single(recipe(node, "stopping rule", scope)))
+
+
+def _check_stop(training: Training, scope: Scope) -> None:
+    if training.stop is None:
+        return
+    figure = str(training.stop.arguments["figure"])
+    known = [f"{part}.{name}" for part in ("validation", "train") for name in ("loss", *training.metrics)]
+    if figure not in known:
+        message = f"there is no figure `{figure}` to stop by"
+        scope.context.problems.append(Diagnostic("T02", message, training.stop.span, hints=did_you_mean(figure, known)))
+
+
+def _count(name: str) -> Callable[[Training, syntax.Expression, Scope], Training]:
+    def setter(training: Training, node: syntax.Expression, scope: Scope) -> Training:
+        value = evaluate(node, scope)
+        if not isinstance(value, Num) or not isinstance(value.value, int) or not 1 <= value.value <= 10**9:
+            shown = value.text if isinstance(value, Num) else kind_of(value)
+            message = f"`{name}` must be a whole number from 1 to 1000000000, not {shown}"
+            raise ArchError(Diagnostic("T02", message, node.span))
+        return replace(training, **{name: value.value})  # type: ignore[arg-type]
+
+    return setter
+
+
+def _watch(training: Training, node: syntax.Expression, scope: Scope) -> Training:
+    items = node.items if isinstance(node, syntax.List) else (node,)
+    for item in items:
+        value = evaluate(item, scope)
+        if not isinstance(value, Tensor) or not isinstance(item, syntax.Name):
+            raise ArchError(Diagnostic("T03", "`watch` lists tensors of the model by their names", item.span))
+        scope.builder.outputs[f"watch:{item.id}"] = value.value
+    return replace(training, watch=tuple(i.id for i in items if isinstance(i, syntax.Name)))
+
+
+def _rule(item: syntax.Rule, scope: Scope) -> Rule:
+    rule = Rule(item.pattern.value, span=item.pattern.span)
+    for statement in item.body:
+        if not isinstance(statement, syntax.Assign) or len(statement.targets) != 1:
+            raise ArchError(Diagnostic("T04", "a rule holds settings: `decay = 0`", statement.span))
+        rule = _rule_setting(rule, statement, scope)
+    return rule
+
+
+def _rule_setting(rule: Rule, statement: syntax.Assign, scope: Scope) -> Rule:
+    target, name = statement.targets[0], statement.targets[0].name
+    if name not in RULE_KEYS:
+        hints = did_you_mean(name, RULE_KEYS)
+        raise ArchError(Diagnostic("T04", f"a rule has no setting `{name}`", target.span, hints=hints))
+    if getattr(rule, name) is not None:
+        raise ArchError(Diagnostic("S05", f"`{name}` is set twice in one rule", target.span))
+    if name == "freeze":
+        return replace(rule, freeze=decide(statement.value, scope))
+    value = evaluate(statement.value, scope)
+    if not isinstance(value, Num) or value.value is None or value.value < 0:
+        shown = value.text if isinstance(value, Num) else kind_of(value)
+        raise ArchError(
+            Diagnostic("T04", f"`{name}` must be a number of at least 0, not {shown}", statement.value.span)
+        )
+    return replace(rule, lr=float(value.value)) if name == "lr" else replace(rule, decay=float(value.value))
+
+
+_SETTERS: dict[str, Callable[[Training, syntax.Expression, Scope], Training]] = {
+    "loss": _loss,
+    "metrics": _metrics,
+    "optimizer": _optimizer,
+    "schedule": _schedule,
+    "clip": _clip,
+    "stop": _stop,
+    "batch": _count("batch"),
+    "epochs": _count("epochs"),
+    "steps": _count("steps"),
+    "watch": _watch,
+}
+
+
+def names_in(node: object) -> Iterator[str]:
+    """Every name that a piece of syntax mentions."""
+    if isinstance(node, syntax.Name):
+        yield node.id
+    elif isinstance(node, tuple):
+        for item in node:
+            yield from names_in(item)
+    elif is_dataclass(node) and not isinstance(node, Span):
+        for part in fields(node):
+            yield from names_in(getattr(node, part.name))

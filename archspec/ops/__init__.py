@@ -1,0 +1,17 @@
+"""The ops: one record each. Importing this package fills the registry."""
+
+from archspec.ops import arithmetic, comparison, exponential, leaves, products, randomness, reductions, trigonometry
+from archspec.ops.record import OPS, Op
+
+__all__ = [
+    "OPS",
+    "Op",
+    "arithmetic",
+    "comparison",
+    "exponential",
+    "leaves",
+    "products",
+    "randomness",
+    "reductions",
+    "trigonometry",
+]

@@ -1,0 +1,65 @@
+"""Reading through copies: a transpose or a broadcast is a way of reading, not a tensor.
+
+t[h,d] = W[d,h];  y[b,d] = sum h: x[b,h] * t[h,d]    ->    y[b,d] = sum h: x[b,h] * W[d,h]
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from archspec.ir.build import Builder, rebuild
+from archspec.ir.graph import Graph, Node, Operand
+from archspec.ops import OPS
+
+TRANSPARENT = frozenset({"copy", "stop_gradient"})
+
+
+def forward_copies(graph: Graph) -> Graph:
+    """Every operand that is a copy is replaced by what it copies, read along the matching loops.
+
+    A loop that only the copy walked must stay walked by another operand; otherwise a map is done before the copy, and a
+    reduction or contraction keeps it.
+    """
+
+    def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
+        changed = tuple(_through(builder, o) for o in node.operands)
+        if changed == node.operands:
+            return _identity(builder, node)
+        moved = replace(node, operands=changed)
+        if node.op != "copy" and not _covers(moved):
+            return _copied_later(builder, moved) if OPS[node.op].kind == "map" else None
+        known = _identity(builder, moved)
+        return builder.add(moved) if known is None else known
+
+    return rebuild(graph, rewrite)
+
+
+def _through(builder: Builder, operand: Operand) -> Operand:
+    source = builder.node(operand.value)
+    while source.op in TRANSPARENT:
+        inner = source.operands[0]
+        operand = Operand(inner.value, tuple(operand.index[i] for i in inner.index))
+        source = builder.node(operand.value)
+    return operand
+
+
+def _copied_later(builder: Builder, node: Node) -> int:
+    """f(copy of x)  ->  copy of f(x): the op runs over those loops only that some operand walks."""
+    walked = sorted({i for o in node.operands for i in o.index})
+    place = {loop: k for k, loop in enumerate(walked)}
+    operands = tuple(replace(o, index=tuple(place[i] for i in o.index)) for o in node.operands)
+    small = builder.add(replace(node, operands=operands, axes=tuple(node.axes[i] for i in walked)))
+    copied = Node("copy", (Operand(small, tuple(walked)),), node.axes, dtype=node.dtype, of=node.of)
+    return builder.add(replace(copied, origin=node.origin))
+
+
+def _covers(node: Node) -> bool:
+    return {i for o in node.operands for i in o.index} == set(range(len(node.loops)))
+
+
+def _identity(builder: Builder, node: Node) -> int | None:
+    """A copy along the same axes in the same order is its operand."""
+    if node.op in TRANSPARENT and node.operands[0].index == tuple(range(len(node.axes))):
+        same_rank = len(builder.node(node.operands[0].value).axes) == len(node.axes)
+        return node.operands[0].value if same_rank else None
+    return None

@@ -1,0 +1,54 @@
+"""Nodes that are not needed: those written twice, and those that nothing reads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from archspec.ir.build import Builder, rebuild
+from archspec.ir.graph import Graph, Node
+
+COMMUTATIVE = frozenset({"add", "multiply", "maximum", "minimum", "equal", "not_equal", "and", "or"})
+
+
+def share_common(graph: Graph) -> Graph:
+    """Common subexpressions:  a = f(x); b = f(x); g(a, b)  ->  a = f(x); g(a, a).
+
+    Random draws are told apart by their stream.
+    """
+    seen: dict[object, int] = {}
+
+    def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
+        key = _key(node)
+        if key in seen:
+            return seen[key]
+        seen[key] = builder.add(node)
+        return seen[key]
+
+    return rebuild(graph, rewrite)
+
+
+def _key(node: Node) -> object:
+    operands: object = node.operands
+    if node.op in COMMUTATIVE:
+        operands = frozenset(node.operands) if len(set(node.operands)) > 1 else node.operands
+    return (node.op, operands, node.axes, node.reduced, node.dtype, node.of, node.attributes)
+
+
+def remove_dead(graph: Graph) -> Graph:
+    """Dead code: nodes from which no output is reached. Inputs and weights stay, whoever reads them."""
+    live = set(graph.outputs.values()) | set(graph.inputs.values()) | set(graph.weights.values())
+    for value in range(len(graph.nodes) - 1, -1, -1):
+        if value in live:
+            live.update(o.value for o in graph.nodes[value].operands)
+    kept = [v for v in range(len(graph.nodes)) if v in live]
+    place = {old: new for new, old in enumerate(kept)}
+    return _renumbered(graph, kept, place)
+
+
+def _renumbered(graph: Graph, kept: list[int], place: dict[int, int]) -> Graph:
+    nodes = tuple(
+        replace(node, operands=tuple(replace(o, value=place[o.value]) for o in node.operands))
+        for node in (graph.nodes[v] for v in kept)
+    )
+    tables = {name: {k: place[v] for k, v in getattr(graph, name).items()} for name in ("inputs", "weights", "outputs")}
+    return replace(graph, nodes=nodes, **tables)

@@ -1,0 +1,27 @@
+"""The order of the passes. Each is a function from graph to graph that never changes what the graph means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from archspec.ir.graph import Graph
+from archspec.ir.verify import verify
+from archspec.optimise.copies import forward_copies
+from archspec.optimise.duplicates import remove_dead, share_common
+from archspec.optimise.simplify import fold_constants, simplify
+
+Pass = Callable[[Graph], Graph]
+
+PASSES: tuple[Pass, ...] = (forward_copies, fold_constants, simplify, share_common, remove_dead)
+MAX_ROUNDS = 8
+
+
+def optimise(graph: Graph, passes: tuple[Pass, ...] = PASSES) -> Graph:
+    """All passes in order, round after round, until a round changes nothing."""
+    for _ in range(MAX_ROUNDS):
+        before = graph
+        for step in passes:
+            graph = verify(step(graph))
+        if graph.nodes == before.nodes and dict(graph.outputs) == dict(before.outputs):
+            break
+    return graph

@@ -1,0 +1,190 @@
+"""Algebra: constants are worked out, and equations take their cheaper form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from archspec.ir.build import Builder, Loops, Term, rebuild
+from archspec.ir.graph import FLOAT, Graph, Node, Operand
+from archspec.ops import OPS
+
+Rule = Callable[[Builder, Node], "int | None"]
+
+
+def fold_constants(graph: Graph) -> Graph:
+    """f(constants)  ->  constant; a size that is known becomes its number."""
+
+    def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
+        if node.op == "size":
+            known = node.attribute("size").evaluate(builder.sizes)
+            return None if known is None else builder.constant(float(known))
+        return _folded(builder, node)
+
+    return rebuild(graph, rewrite)
+
+
+def _folded(builder: Builder, node: Node) -> int | None:
+    """The value of an elementwise op of constants. Only where no axis is involved: a filled tensor costs memory."""
+    import numpy as np
+
+    reference = OPS[node.op].reference
+    sources = [builder.node(o.value) for o in node.operands]
+    constant = sources and all(s.op == "constant" for s in sources) and not node.axes
+    if OPS[node.op].kind != "map" or not constant or reference is None:
+        return None
+    with np.errstate(all="ignore"):
+        value = reference(np, *(np.asarray(s.attribute("value")) for s in sources))
+    return builder.constant(value.item() if hasattr(value, "item") else value, node.dtype)
+
+
+def simplify(graph: Graph) -> Graph:
+    """One round of the rules below, at each node the first that applies."""
+
+    def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
+        for rule in RULES.get(node.op, ()):
+            value = rule(builder, node)
+            if value is not None:
+                return value
+        return None
+
+    return rebuild(graph, rewrite)
+
+
+def _terms(builder: Builder, node: Node) -> tuple[Loops, list[Term]]:
+    loops = Loops(builder, node.loops)
+    return loops, [loops.term(o.value, o.index) for o in node.operands]
+
+
+def _constant(builder: Builder, operand: Operand) -> float | None:
+    node = builder.node(operand.value)
+    return float(node.attribute("value")) if node.op == "constant" and node.dtype == FLOAT else None
+
+
+def _same(builder: Builder, node: Node, which: int) -> int | None:
+    """Operand `which` itself, where it has the axes of the result."""
+    operand = node.operands[which]
+    return operand.value if operand.index == tuple(range(len(node.axes))) else None
+
+
+def _neutral(value: float, sides: tuple[int, ...]) -> Rule:
+    """x + 0, x * 1, …  ->  x, for a neutral element on one of `sides`."""
+
+    def rule(builder: Builder, node: Node) -> int | None:
+        for side in sides:
+            if _constant(builder, node.operands[side]) == value:
+                return _same(builder, node, 1 - side)
+        return None
+
+    return rule
+
+
+def _minus_one(builder: Builder, node: Node) -> int | None:
+    """x * -1  ->  -x."""
+    _, (a, b) = _terms(builder, node)
+    if _constant(builder, node.operands[1]) == -1.0:
+        return (-a).value
+    return (-b).value if _constant(builder, node.operands[0]) == -1.0 else None
+
+
+def _merge_factors(builder: Builder, node: Node) -> int | None:
+    """(x * c) * d  ->  x * (c * d) for constants c and d."""
+    loops, terms = _terms(builder, node)
+    for inner, outer in ((0, 1), (1, 0)):
+        d = _constant(builder, node.operands[outer])
+        source = builder.node(node.operands[inner].value)
+        if d is None or source.op != "multiply":
+            continue
+        for k in (0, 1):
+            c = _constant(builder, source.operands[k])
+            if c is not None:
+                rest = source.operands[1 - k]
+                index = tuple(terms[inner].index[i] for i in rest.index)
+                return (loops.term(rest.value, index) * (c * d)).value
+    return None
+
+
+def _scalar_divisor(builder: Builder, node: Node) -> int | None:
+    """x / s  ->  x * (1 / s) for a scalar s: one division instead of one an element."""
+    loops, (a, b) = _terms(builder, node)
+    if b.index or not a.index or _is_constant(builder, a.value):
+        return None
+    return (a * (1.0 / b)).value
+
+
+def _is_constant(builder: Builder, value: int) -> bool:
+    return builder.node(value).op == "constant"
+
+
+def _double_negation(builder: Builder, node: Node) -> int | None:
+    source = builder.node(node.operands[0].value)
+    return source.operands[0].value if source.op == "negate" and _plain(node) and _plain(source) else None
+
+
+def _plain(node: Node) -> bool:
+    return all(o.index == tuple(range(len(node.axes))) for o in node.operands)
+
+
+def _add_negated(builder: Builder, node: Node) -> int | None:
+    """a + -b  ->  a - b,  -a + b  ->  b - a."""
+    loops, terms = _terms(builder, node)
+    for k in (1, 0):
+        source = builder.node(terms[k].value)
+        if source.op == "negate":
+            index = tuple(terms[k].index[i] for i in source.operands[0].index)
+            return (terms[1 - k] - loops.term(source.operands[0].value, index)).value
+    return None
+
+
+def _subtract_negated(builder: Builder, node: Node) -> int | None:
+    """a - -b  ->  a + b."""
+    loops, (a, b) = _terms(builder, node)
+    source = builder.node(b.value)
+    if source.op != "negate":
+        return None
+    index = tuple(b.index[i] for i in source.operands[0].index)
+    return (a + loops.term(source.operands[0].value, index)).value
+
+
+def _power(builder: Builder, node: Node) -> int | None:
+    """x^0.5, x^2, x^3, x^4, x^-1 and x^1 as products and roots."""
+    _, (x, _e) = _terms(builder, node)
+    exponent = _constant(builder, node.operands[1])
+    forms: dict[float, Callable[[], Term]] = {
+        2.0: lambda: x.apply("square"),
+        3.0: lambda: x.apply("square") * x,
+        4.0: lambda: x.apply("square").apply("square"),
+        0.5: lambda: x.apply("sqrt"),
+        -0.5: lambda: 1.0 / x.apply("sqrt"),
+        -1.0: lambda: 1.0 / x,
+    }
+    if exponent == 1.0:
+        return _same(builder, node, 0)
+    return forms[exponent]().value if exponent in forms else None
+
+
+def _zero_factor(builder: Builder, node: Node) -> int | None:
+    """where(c, 0, 0)  ->  0."""
+    values = [_constant(builder, o) for o in node.operands[1:]]
+    if values[0] is not None and values[0] == values[1] and not node.axes:
+        return builder.constant(values[0])
+    return None
+
+
+def _product_of_two(builder: Builder, node: Node) -> int | None:
+    """A contraction over nothing is a product, element by element."""
+    if node.reduced:
+        return None
+    return builder.add(replace(node, op="multiply"))
+
+
+RULES: dict[str, tuple[Rule, ...]] = {
+    "add": (_neutral(0.0, (0, 1)), _add_negated),
+    "subtract": (_neutral(0.0, (1,)), _subtract_negated),
+    "multiply": (_neutral(1.0, (0, 1)), _minus_one, _merge_factors),
+    "divide": (_neutral(1.0, (1,)), _scalar_divisor),
+    "negate": (_double_negation,),
+    "power": (_power,),
+    "where": (_zero_factor,),
+    "contract": (_product_of_two,),
+}

@@ -38,8 +38,6 @@ Builder = ir.IRBuilder
 Value = ir.Value
 Body = Callable[..., None]
 
-import os
-PREFETCH = int(os.environ.get('PREFETCH','0'))
 INDEX = ir.IntType(64)
 
 
@@ -332,11 +330,6 @@ def copy_rows(
     def copy(loads: list[Callable[[Value], Value]]) -> None:
         def step(p: Value, _: list[Value]) -> list[Value]:
             row, packed = builder.gep(source, [builder.mul(p, k_stride)]), builder.gep(target, [builder.mul(p, INDEX(width))])
-            if PREFETCH:
-                prefetch = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()]+[ir.IntType(32)]*3), "llvm.prefetch.p0")
-                for v in range(0, width, 64//number.nbytes):
-                    at_ = builder.gep(row, [builder.add(builder.mul(k_stride, INDEX(PREFETCH)), INDEX(v))])
-                    builder.call(prefetch, [builder.bitcast(at_, ir.IntType(8).as_pointer()), ir.IntType(32)(0), ir.IntType(32)(3), ir.IntType(32)(1)])
             for start, load_from in zip(starts, loads, strict=True):
                 store(builder, number, load_from(builder.gep(row, [INDEX(start)])), packed, INDEX(start))
             return []

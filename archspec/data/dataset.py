@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from archspec.data.files import read
 from archspec.data.fit import Values, evaluate_field
-from archspec.data.problems import listed, problem, quoted
+from archspec.data.problems import listed, problem, quoted, similar_columns
 from archspec.data.recipe import CategoryColumns, Labels, NumberColumns, Recipe, columns_of, leaves
 from archspec.data.rows import Layout, TextFile
 from archspec.data.tables import Rows, Table, load, open_table
@@ -65,9 +65,8 @@ class Dataset:
         for candidate in self.fields:
             if candidate.name == name:
                 return candidate
-        raise problem(
-            "D01", f"there is no field {quoted(name)}", None, hints=did_you_mean(name, [f.name for f in self.fields])
-        )
+        hints = did_you_mean(name, [field.name for field in self.fields])
+        raise problem("D01", f"there is no field {quoted(name)}", None, hints=hints)
 
     def apply(
         self, path: str | Path | Mapping[str, str | Path], names: Iterable[str] | None = None
@@ -125,7 +124,7 @@ def _check_columns(field: Field, tables: Mapping[str, Table]) -> None:
             raise problem("D06", f"{quoted(field.name)} needs a file for the source {quoted(source)} too", None)
         table = tables[source]
         message = f"{quoted(table.file.path)} has no column {quoted(name)}, which {quoted(field.name)} needs"
-        raise problem("D06", message, None, hints=did_you_mean(name, table.names))
+        raise problem("D06", message, None, hints=similar_columns(name, table.names))
 
 
 def _lacking(field: Field, tables: Mapping[str, Table]) -> Iterable[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import add, mul, sub, truediv
 from typing import NoReturn, cast
@@ -13,12 +13,13 @@ from typing import NoReturn, cast
 from archspec.data.files import Folder
 from archspec.data.functions import FUNCTIONS, call
 from archspec.data.parameters import Argument
-from archspec.data.problems import listed, problem, quoted
+from archspec.data.problems import problem, quoted, similar_columns
 from archspec.data.recipe import Constant, Recipe, combine
 from archspec.data.values import Failed, Scalar, Selection, Source, Value, as_columns, describe
 from archspec.diagnostics import ArchError, Span, did_you_mean
 from archspec.frontend import syntax
 
+_MOST_MATCHES = 10_000_000  # a few seconds
 _EXACT = 1 << 53  # above it not every whole number is a float
 
 
@@ -90,6 +91,8 @@ def _select(expression: syntax.Index, scope: Scope) -> Selection:
         raise problem("D05", f"columns are picked from a source, not from {describe(source)}", expression.value.span)
     if expression.where is not None:
         raise problem("D04", "columns are picked by name, without a condition", expression.where.span)
+    if len(expression.indices) * len(source.columns) > _MOST_MATCHES:
+        raise problem("D24", f"too many patterns for {len(source.columns):,} columns", expression.span)
     picked: list[str] = []
     for position, node in enumerate(expression.indices):
         pattern = evaluate(node, scope)
@@ -121,14 +124,9 @@ def _matching(pattern: str, source: Source, span: Span) -> Sequence[str]:
     found = [name for name in source.columns if matches(name)]
     if not found:
         path = source.tables["train"].file.path
-        raise problem(
-            "D06", f"{quoted(path)} has no column {quoted(pattern)}", span, hints=_columns_hint(pattern, source)
-        )
+        hints = similar_columns(pattern, source.columns)
+        raise problem("D06", f"{quoted(path)} has no column {quoted(pattern)}", span, hints=hints)
     return found
-
-
-def _columns_hint(pattern: str, source: Source) -> Iterable[str]:
-    return did_you_mean(pattern, source.columns) or [f"its columns: {listed(source.columns)}"]
 
 
 # --- calls -------------------------------------------------------------------------------------------------------

@@ -12,12 +12,13 @@ D08 axes of a field            D16 header                   D24 too large
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from archspec.diagnostics import ArchError, Diagnostic, Span
+from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
 
 _SHOWN = 40  # characters of a data file's text that a message repeats
+_COMPARED = 2000  # columns that are looked at for a similar name
 
 
 def problem(
@@ -50,6 +51,14 @@ def counted(count: int, noun: str) -> str:
     if count == 1:
         return f"1 {noun}"
     return f"{count:,} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
+def similar_columns(name: str, columns: Sequence[str]) -> tuple[str, ...]:
+    """Hints for an unknown column. Comparing long names takes time in the square of their length, so it is bounded."""
+    if len(name) > _SHOWN:
+        return ()
+    compared = [column for column in columns[:_COMPARED] if len(column) <= _SHOWN]
+    return did_you_mean(name, compared) or (f"its columns: {listed(columns)}",)
 
 
 class Problems:

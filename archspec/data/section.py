@@ -12,6 +12,8 @@ from archspec.data.problems import Problems, problem, quoted
 from archspec.data.values import Failed, Scalar, Source, Split, Value
 from archspec.frontend import syntax
 
+MAX_LINES = 1000
+
 
 @dataclass(frozen=True)
 class Draft:
@@ -34,7 +36,7 @@ def read_section(
     scope = Scope(names, folder, {})
     fields: list[FieldDraft] = []
     splits: list[Split] = []
-    for statement in section.body:
+    for statement in section.body[:MAX_LINES]:
         with problems.collecting():
             target, expression = _assignment(statement, names)
             names[target.name] = value = _value(expression, target.name, scope, problems)
@@ -62,16 +64,18 @@ def _assignment(statement: syntax.Statement, names: Mapping[str, Value]) -> tupl
 
 def _value(expression: syntax.Expression, name: str, scope: Scope, problems: Problems) -> Value:
     """What `name` is bound to; a source is called so from now on. After a mistake the name is known to have failed."""
+    value: Value = Failed()
     with problems.collecting():
         value = evaluate(expression, scope)
-        is_new = isinstance(value, Source) and isinstance(expression, syntax.Call)
-        return replace(value, name=name) if is_new and isinstance(value, Source) else value
-    return Failed()
+    is_opened_here = isinstance(expression, syntax.Call)
+    return replace(value, name=name) if is_opened_here and isinstance(value, Source) else value
 
 
 def _check_section(
     section: syntax.Section, fields: Sequence[FieldDraft], splits: Sequence[Split], problems: Problems
 ) -> None:
+    if len(section.body) > MAX_LINES:
+        raise problem("D24", f"a `data` section has at most {MAX_LINES:,} lines", section.body[MAX_LINES].span)
     if len(splits) > 1:
         raise problem(
             "D21", "there is a split already", splits[1].span, notes=[f"the first is on line {splits[0].span.line}"]

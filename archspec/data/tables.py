@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archspec.data.cells import Categories, parse_numbers
-from archspec.data.problems import counted, listed, problem, quoted
+from archspec.data.problems import counted, listed, problem, quoted, similar_columns
 from archspec.data.rows import TextFile, read_rows
-from archspec.diagnostics import did_you_mean
 
 MAX_COLUMNS = 100_000
 MAX_CATEGORIES = 100_000
@@ -146,7 +145,7 @@ def _positions(table: Table, wanted: Iterable[str]) -> dict[str, int]:
     for name in wanted:
         if name not in position:
             message = f"{quoted(table.file.path)} has no column {quoted(name)}"
-            raise problem("D06", message, table.file.span, hints=did_you_mean(name, table.names))
+            raise problem("D06", message, table.file.span, hints=similar_columns(name, table.names))
     return position
 
 

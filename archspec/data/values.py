@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from archspec.data.problems import counted
+from archspec.data.problems import counted, quoted
 from archspec.data.recipe import Apply, CategoryColumns, NumberColumns, Recipe
 from archspec.data.tables import Table
 from archspec.diagnostics import Span
@@ -75,7 +75,7 @@ def describe(value: Value) -> str:
         case int() | float():
             return f"the number {value}"
         case str():
-            return "a string"
+            return f"the string {quoted(value)}"
         case tuple():
             return "a list"
         case Source():

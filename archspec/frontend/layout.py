@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 
 from archspec.diagnostics import Source
 from archspec.frontend.newlines import CLOSER
@@ -148,8 +147,8 @@ def _indent(words: list[Word], position: int, brackets: list[Bracket]) -> int:
 
 def _goes_on(words: list[Word], position: int) -> bool:
     """Whether the line from `position` on, after any comments, starts with `|>`."""
-    following = (word.token.kind for word in islice(words, position, None) if word.token.kind != "COMMENT")
-    return next(following, "") == "|>"
+    kinds = (words[p].token.kind for p in range(position, len(words)))
+    return next((kind for kind in kinds if kind != "COMMENT"), "") == "|>"
 
 
 def _ends_statement(words: list[Word], position: int, brackets: list[Bracket]) -> bool:

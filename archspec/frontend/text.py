@@ -92,9 +92,19 @@ def _index(node: s.Index) -> str:
     return f"{_at(PLACE, node.value)}[{_commas(node.indices)}{where}]"
 
 
+def _stage(node: s.Expression) -> str:
+    """A part of a pipe. A choice could stand bare, but `x |> f if c else g` is easily misread."""
+    return _at(EITHER if isinstance(node, s.Conditional) else STAGE, node)
+
+
+def _pipe(node: s.Pipe) -> str:
+    value = _raw(node.value) if isinstance(node.value, s.Pipe) else _stage(node.value)
+    return f"{value} |> {_stage(node.stage)}"
+
+
 def _repeat(node: s.Repeat) -> str:
     index = f"{node.index} in " if node.index else ""
-    stages = " |> ".join(_at(STAGE, stage) for stage in node.body)
+    stages = " |> ".join(_stage(stage) for stage in node.body)
     return f"repeat {index}{_raw(node.count)} {{ {stages} }}"
 
 
@@ -167,7 +177,7 @@ _PRINTERS: dict[type, Callable[[Any], str]] = {
     s.Name: lambda n: str(n.id),
     s.Number: _number,
     s.Over: _over,
-    s.Pipe: lambda n: f"{_at(EXPRESSION, n.value)} |> {_at(STAGE, n.stage)}",
+    s.Pipe: _pipe,
     s.Repeat: _repeat,
     s.Require: lambda n: f"require {_raw(n.condition)}{_option(':', n.message)}",
     s.Rule: lambda n: f"{_raw(n.pattern)} {_body(n.body)}",

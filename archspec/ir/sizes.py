@@ -52,6 +52,16 @@ class Size:
             total += reduce(mul, (f for f in factors if f is not None), coefficient)
         return total
 
+    def known(self, sizes: Mapping[str, int]) -> Size:
+        """The same with the numbers of `sizes` put in for their symbols; what has no size yet stays."""
+        total = Size.number(0)
+        for monomial, coefficient in self.terms:
+            term = Size.number(coefficient)
+            for name in monomial:
+                term = term * (Size.number(sizes[name]) if name in sizes else Size.symbol(name))
+            total = total + term
+        return total
+
     @property
     def symbols(self) -> frozenset[str]:
         return frozenset(name for monomial, _ in self.terms for name in monomial)

@@ -21,7 +21,7 @@ LOW, HIGH = -87.33654, 88.72283  # ln of the least normal and of the largest flo
 
 
 def exp_f4(x):
-    n = math.floor(maximum(minimum(x, F(89.0)), F(-88.0)) * F(1.44269504088896341) + F(0.5))
+    n = np.floor(maximum(minimum(x, F(89.0)), F(-88.0)) * F(1.44269504088896341) + F(0.5))
     r = x - n * F(0.693359375) + n * F(2.12194440e-4)
     p = F(1.9875691500e-4)
     p = p * r + F(1.3981999507e-3)
@@ -38,7 +38,7 @@ def exp_f4(x):
 
 
 def expm1_f4(x):
-    n = math.floor(maximum(minimum(x, F(88.0)), F(-60.0)) * F(1.44269504088896341) + F(0.5))
+    n = np.floor(maximum(minimum(x, F(88.0)), F(-60.0)) * F(1.44269504088896341) + F(0.5))
     r = x - n * F(0.693359375) + n * F(2.12194440e-4)
     p = F(1.9875691500e-4)
     p = p * r + F(1.3981999507e-3)

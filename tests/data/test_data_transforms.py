@@ -2,6 +2,7 @@
 
 import math
 import statistics
+import time
 
 import numpy as np
 import pytest
@@ -203,6 +204,26 @@ def test_columns_that_double_are_stopped(folder, monkeypatch):
     monkeypatch.setattr(fit, "MAX_CELLS", 100)
     with pytest.raises(ArchError, match=r"`concat` makes 20 columns of 6 rows: too large"):
         values(folder, 'concat(source["*", "!kind", "!gap"], ' + ", ".join(['source["a"]'] * 17) + ")")
+
+
+def test_sections_and_patterns_that_go_on_are_stopped(folder):
+    lines = "\n".join(f"v{i} = {i}" for i in range(1001))
+    with pytest.raises(ArchError, match="at most 1,000 lines"):
+        bind_lines(f's = csv("t.csv")\n{lines}', folder)
+    (folder / "wide.csv").write_text(",".join(f"c{i}" for i in range(100_000)) + "\n")
+    patterns = ", ".join(['"c*"'] * 101)
+    with pytest.raises(ArchError, match="too many patterns for 100,000 columns"):
+        bind_lines(f's = csv("wide.csv")\nx[B,F] = s[{patterns}]', folder)
+
+
+def test_hostile_names_take_no_time(folder):
+    long = "ab" * 4_900
+    (folder / "long.csv").write_text(f"{long}a,b\n1,2\n")
+    started = time.perf_counter()
+    for pattern in (long, "*a" * 500 + "x", "*" * 5000 + "x"):
+        with pytest.raises(ArchError, match=r"has no column"):
+            bind_lines(f's = csv("long.csv")\nx[B] = s["{pattern}"]', folder)
+    assert time.perf_counter() - started < 5
 
 
 def test_numbers_that_tower_are_stopped(folder):

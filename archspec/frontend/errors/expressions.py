@@ -81,10 +81,8 @@ def line_ends_inside_value(mistake: Mistake) -> Diagnostic | None:
     hint = "a statement goes on over lines inside ( ), or before a line that starts with `|>`"
     hints = (hint,) if mistake.previous.kind in OPERATORS | {","} else ()
     what = "a value" if "INT" in mistake.accepted else "something"
-    where = "line" if mistake.found.kind == "_NEWLINE" else "statement"
-    return mistake.error(
-        "P13", f"the {where} ends after {quoted(mistake.previous)}, where {what} has to follow", *hints
-    )
+    message = f"the line ends after {quoted(mistake.previous)}, where {what} has to follow"
+    return mistake.error("P13", message, *hints, at=mistake.after_previous)
 
 
 def number_with_bare_point(mistake: Mistake) -> Diagnostic | None:
@@ -120,7 +118,9 @@ def missing_operator(mistake: Mistake) -> Diagnostic | None:
     """Two values with nothing between them, as in `x linear(H)`."""
     if not _side_by_side(mistake) or "*" not in mistake.accepted:
         return None
-    if "," in mistake.accepted:
+    if "in" in mistake.accepted:
+        return mistake.error("P01", f"expected `in`, found {quoted(mistake.found)}", "write `repeat i in L { … }`")
+    if mistake.accepted & {")", "]"}:
         return mistake.error("P05", f"expected `,` or an operator before {quoted(mistake.found)}")
     left, right = mistake.previous, mistake.found
     if right.kind == "NAME" and mistake.following.kind == "(" and left.kind not in ("INT", "FLOAT"):

@@ -65,6 +65,11 @@ class Mistake:
         previous = self.previous
         return previous.line == self.found.line and previous.end_column == self.found.column
 
+    @property
+    def brace_follows(self) -> bool:
+        """Whether the `{` that is missing here is on the next line."""
+        return self.found.kind == "_NEWLINE" and self.following.kind == "{" and "{" in self.accepted
+
     @cached_property
     def is_fault(self) -> bool:
         """Whether the found token is only a consequence of the bracket without a partner."""
@@ -78,9 +83,14 @@ class Mistake:
     def span(self) -> Span:
         """Where the found token is; for the end of a line, the place after the last character."""
         if self.found.kind in ("_NEWLINE", "$END") and self.found.text != ";":
-            last = self.previous
-            return Span(self.source, last.line, last.end_column, last.line, last.end_column + 1)
+            return self.after_previous
         return self.found.span(self.source)
+
+    @property
+    def after_previous(self) -> Span:
+        """The place after the token before."""
+        last = self.previous
+        return Span(self.source, last.line, last.end_column, last.line, last.end_column + 1)
 
     def text(self, start: int, end: int) -> str:
         """The text from token `start` to token `end` (exclusive), or to the end of the first one's line."""

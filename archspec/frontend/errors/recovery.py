@@ -9,6 +9,7 @@ from archspec.frontend.automaton import Tables, load_tables
 from archspec.frontend.errors.brackets import find_fault
 from archspec.frontend.errors.explain import explain
 from archspec.frontend.errors.mistake import UNIT_ENDS, Mistake, is_keyword
+from archspec.frontend.newlines import CLOSER
 from archspec.frontend.tokens import Token, end_of_file
 
 MOST_MISTAKES = 20
@@ -36,16 +37,21 @@ def find_mistakes(source: Source, tokens: list[Token]) -> list[Diagnostic]:
         if _advance(tables, stack, tokens[position].kind, position):
             position += 1
             continue
-        unit, stack = _abandon(tables, before, position)
-        mistake = Mistake(source, tokens, position, stack[-1].first, unit, _accepted(tables, before), fault)
+        unit, stack, first = _abandon(tables, before, position)
+        mistake = Mistake(source, tokens, position, first, unit, _accepted(tables, before), fault)
         found.append(explain(mistake))
-        # Beyond an open bracket it is unclear which lines belong together.
-        if mistake.is_fault or mistake.found.kind == "$END":
+        if mistake.found.kind == "$END" or _is_hopeless(mistake):
             break
-        position = mistake.end
-        if found[-1].code == "P13" and not mistake.starts_unit:
-            position = _end_of_continuation(tokens, position)
+        if mistake.brace_follows:
+            stack, position = before, position + 1
+            continue
+        position = _resume(tables, stack, mistake, found[-1].code == "P13")
     return found
+
+
+def _is_hopeless(mistake: Mistake) -> bool:
+    """Whether brackets do not match around here, so that it is unclear which lines belong together."""
+    return mistake.is_fault or (mistake.fault is not None and mistake.found.kind in CLOSER.values())
 
 
 def _advance(tables: Tables, stack: list[Frame], kind: str, position: int) -> bool:
@@ -54,13 +60,17 @@ def _advance(tables: Tables, stack: list[Frame], kind: str, position: int) -> bo
         if action >= 0:
             stack.append(Frame(action, position))
             return True
-        origin, size, _, _ = tables.rules[-1 - action]
-        first = stack[-size].first if size else position
-        del stack[len(stack) - size :]
-        stack.append(Frame(tables.gotos[stack[-1].state][origin], first))
+        _reduce(tables, stack, -1 - action, position)
         if stack[-1].state == tables.end:
             return kind == "$END"
     return False
+
+
+def _reduce(tables: Tables, stack: list[Frame], rule: int, position: int) -> None:
+    origin, size, _, _ = tables.rules[rule]
+    first = stack[-size].first if size else position
+    del stack[len(stack) - size :]
+    stack.append(Frame(tables.gotos[stack[-1].state][origin], first))
 
 
 def _accepted(tables: Tables, stack: list[Frame]) -> frozenset[str]:
@@ -69,20 +79,58 @@ def _accepted(tables: Tables, stack: list[Frame]) -> frozenset[str]:
     return frozenset(kind for kind in kinds if _advance(tables, stack.copy(), kind, 0))
 
 
-def _abandon(tables: Tables, stack: list[Frame], position: int) -> tuple[str, list[Frame]]:
-    """The kind of unit that was being read, and the stack as if all of it had been read."""
+def _abandon(tables: Tables, stack: list[Frame], position: int) -> tuple[str, list[Frame], int]:
+    """The kind of unit that was being read, the stack before it, and the position of its first token."""
     stack, first = stack.copy(), position
+    # After a `}` the body is complete whatever follows; without this its last statement would be the unit.
+    while stack[-1].state != tables.end and len(actions := {*tables.actions[stack[-1].state].values()}) == 1:
+        if (action := actions.pop()) >= 0:
+            break
+        _reduce(tables, stack, -1 - action, position)
     while True:
-        gotos = tables.gotos[stack[-1].state]
-        for unit in _UNITS:
-            if unit in gotos:
-                return unit, [*stack, Frame(gotos[unit], first)]
+        unit = next((unit for unit in _UNITS if unit in tables.gotos[stack[-1].state]), None)
+        if unit:
+            return unit, stack, first
         first = stack.pop().first
 
 
-def _end_of_continuation(tokens: list[Token], position: int) -> int:
-    """The end of the line after `position` if that line only goes on with a value, else `position`."""
-    end = next((p for p in range(position + 1, len(tokens)) if tokens[p].kind in UNIT_ENDS), position)
-    line = tokens[position + 1 : end]
+def _resume(tables: Tables, stack: list[Frame], mistake: Mistake, is_broken_line: bool) -> int:
+    """The position to go on from. `stack`, as it was before the unit of the mistake, becomes the one to go on with."""
+    brace = _body_of(mistake)
+    if brace:
+        for kind in _HEADERS[mistake.start.kind]:
+            _advance(tables, stack, kind, mistake.first)
+        return brace
+    stack.append(Frame(tables.gotos[stack[-1].state][mistake.unit], mistake.first))
+    return _end_of_continuation(mistake) if is_broken_line and not mistake.starts_unit else mistake.end
+
+
+# For a mistake before the body of a block and the like: the shortest right way to come to the `{`.
+_HEADERS = {
+    "block": ["block", "NAME", "(", ")", "->", "NAME", "[", "]"],
+    "model": ["model", "NAME", "(", ")", "->", "NAME", "[", "]"],
+    "if": ["if", "NAME"],
+    "over": ["over", "NAME", "in", "NAME"],
+}
+
+
+def _body_of(mistake: Mistake) -> int | None:
+    """The position of the `{` of the body that the mistake is in front of."""
+    if mistake.starts_unit or mistake.start.kind not in _HEADERS:
+        return None
+    depth = 0
+    for position in range(mistake.first, mistake.end):
+        kind = mistake.tokens[position].kind
+        if kind == "{" and depth == 0 and position >= mistake.position:
+            return position
+        depth += (kind in CLOSER) - (kind in CLOSER.values())
+    return None
+
+
+def _end_of_continuation(mistake: Mistake) -> int:
+    """The end of the line after the unit if that line only goes on with a value, else the end of the unit."""
+    tokens, start = mistake.tokens, mistake.end + 1
+    end = next((p for p in range(start, len(tokens)) if tokens[p].kind in UNIT_ENDS), start)
+    line = tokens[start:end]
     is_value = bool(line) and not is_keyword(line[0]) and all(token.kind != "=" for token in line)
-    return end if is_value else position
+    return end if is_value else mistake.end

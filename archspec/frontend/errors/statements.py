@@ -159,6 +159,12 @@ def bare_path(mistake: Mistake) -> Diagnostic | None:
     return mistake.error("P01", "the path of an imported file is a string in double quotes", hint)
 
 
+def brace_on_next_line(mistake: Mistake) -> Diagnostic | None:
+    if not mistake.brace_follows:
+        return None
+    return mistake.error("P13", "the `{` of a body stands on this line, not on the next", "move it here")
+
+
 def missing_arrow(mistake: Mistake) -> Diagnostic | None:
     if "->" not in mistake.accepted:
         return None
@@ -190,6 +196,14 @@ def missing_equals(mistake: Mistake) -> Diagnostic | None:
     return mistake.error("P01", message)
 
 
+def several_in_one(mistake: Mistake) -> Diagnostic | None:
+    """`weight W[D] ~ zeros, b[D] ~ zeros`."""
+    word = mistake.start.kind
+    if word not in ("weight", "layer") or mistake.found.kind != "," or not mistake.accepted & UNIT_ENDS:
+        return None
+    return mistake.error("P01", f"one `{word}` statement makes one {word}", f"start a new line with `{word}`")
+
+
 def two_on_a_line(mistake: Mistake) -> Diagnostic | None:
     """A statement that starts where another could have ended."""
     if "_NEWLINE" not in mistake.accepted and "}" not in mistake.accepted:
@@ -204,6 +218,8 @@ def two_on_a_line(mistake: Mistake) -> Diagnostic | None:
 
 def _assigns(mistake: Mistake) -> bool:
     """Whether the found name is the target of an assignment: an `=` outside brackets follows."""
+    if mistake.start.kind == "let":
+        return mistake.following.kind == "="
     depth = 0
     for token in mistake.tokens[mistake.position : mistake.end]:
         depth += (token.kind in "([{") - (token.kind in ")]}")

@@ -1,0 +1,93 @@
+"""From the kernels of a plan to their machine code: looked up in the cache, compiled where it is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from archspec.codegen import cache
+from archspec.codegen.machine import this_machine
+from archspec.codegen.shapes import TileShape, tile_shape
+from archspec.codegen.source import kernel_source, parameter_names, scratch_length
+from archspec.ir.sizes import Size
+from archspec.plan.kernel import Kernel, Product
+
+ENTRY = "entry"
+DRIVERS: dict[str, tuple[str, ...]] = {
+    "wait": ("i8", "i8"),
+    "post": ("i8", "int", "int", "int", "i8"),
+}
+
+
+@dataclass(frozen=True)
+class Code:
+    """One kernel as source and as machine code. `scratch` is the floats of scratch memory that each thread needs."""
+
+    source: str
+    binary: bytes
+    scratch: Size
+
+
+def kernel_kinds(kernel: Kernel, precision: str) -> tuple[str, ...]:
+    """The types of a kernel's parameters, as `native` names them."""
+    pointers = {"float": precision, "int": "i8", "bool": "u1"}
+    kinds: list[str] = []
+    for p in kernel.parameters:
+        kind = {"buffer": pointers[p.dtype], "scratch": precision, "step": "i8"}.get(p.kind, "int")
+        kinds += [kind, "int"] if p.kind == "scratch" else [kind]
+    return tuple(kinds)
+
+
+def product_shape(kernel: Kernel, precision: str) -> TileShape:
+    """The register tile of a kernel: narrow where its product has few columns."""
+    product = next((s for s in kernel.body if isinstance(s, Product)), None)
+    columns = product.n[1].constant if product is not None else None
+    return tile_shape(precision, this_machine().names, columns)
+
+
+def build(kernels: Sequence[Kernel], precision: str, announce: Callable[[int], None] | None = None) -> dict[object, Code]:
+    """The code of each kernel, by its structure. `announce` is told how many must be compiled, before that begins."""
+    sources = {}
+    for kernel in kernels:
+        shape = product_shape(kernel, precision)
+        source = kernel_source(kernel, precision, shape)
+        key = cache.key_of(_code_only(source), kernel_kinds(kernel, precision), precision, shape)
+        sources[kernel.structure] = (kernel, shape, source, key)
+    found = {structure: cache.load(key) for structure, (_, _, _, key) in sources.items()}
+    missing = sum(binary is None for binary in found.values())
+    if missing and announce is not None:
+        announce(missing)
+    codes = {}
+    for structure, (kernel, shape, source, key) in sources.items():
+        binary = found[structure] or _compile(kernel, source, precision, shape, key)
+        codes[structure] = Code(source, binary, scratch_length(kernel, shape))
+    return codes
+
+
+def _code_only(source: str) -> str:
+    """The source without its docstring, which says the same in words."""
+    head, _, rest = source.partition('"""')
+    return head + rest.partition('"""')[2]
+
+
+def _compile(kernel: Kernel, source: str, precision: str, shape: TileShape, key: str) -> bytes:
+    from archspec.codegen.native import compile_source
+
+    binary = compile_source(source, kernel.name, kernel_kinds(kernel, precision), precision, shape)
+    cache.save(key, binary)
+    return binary
+
+
+def driver_code(name: str) -> bytes:
+    """The machine code of a function of the driver."""
+    key = cache.key_of("driver", name, DRIVERS[name])
+    binary = cache.load(key)
+    if binary is None:
+        from archspec.codegen.native import compile_driver
+
+        binary = compile_driver(name, DRIVERS[name])
+        cache.save(key, binary)
+    return binary
+
+
+__all__ = ["Code", "build", "driver_code", "kernel_kinds", "parameter_names", "product_shape"]

@@ -1,0 +1,132 @@
+"""The few instructions that Python cannot say: bit patterns, NaN-keeping extrema, atomics, calls through a table."""
+
+# mypy: disable-error-code="no-untyped-def"
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+WORD = ir.IntType(64)
+
+
+@intrinsic
+def bits_of(typing, value):
+    """The bit pattern of a float32 as an int32."""
+
+    def emit(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.IntType(32))
+
+    return types.int32(types.float32), emit
+
+
+@intrinsic
+def float_of(typing, bits):
+    """The float32 with the bit pattern of an int32."""
+
+    def emit(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.FloatType())
+
+    return types.float32(types.int32), emit
+
+
+def _extremum(name: str):
+    """llvm.maximum or llvm.minimum: NaN if one operand is NaN, and a form that LLVM vectorises in reductions."""
+
+    @intrinsic
+    def extremum(typing, a, b):
+        kind = types.float64 if types.float64 in (a, b) else types.float32
+
+        def emit(context, builder, signature, arguments):
+            llvm = context.get_value_type(kind)
+            suffix = "f64" if kind == types.float64 else "f32"
+            function = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(llvm, [llvm, llvm]), f"llvm.{name}.{suffix}"
+            )
+            return builder.call(function, arguments)
+
+        return kind(kind, kind), emit
+
+    return extremum
+
+
+maximum, minimum = _extremum("maximum"), _extremum("minimum")
+
+
+@intrinsic
+def fetch_add(typing, pointer, amount):
+    """Adds to a counter that threads share and returns what it was before."""
+
+    def emit(context, builder, signature, arguments):
+        return builder.atomic_rmw("add", arguments[0], arguments[1], "acq_rel")
+
+    return types.int64(types.CPointer(types.int64), types.int64), emit
+
+
+@intrinsic
+def load_acquire(typing, pointer):
+    """A counter that threads share; what was written before it was raised is visible afterwards."""
+
+    def emit(context, builder, signature, arguments):
+        return builder.load_atomic(arguments[0], "acquire", 8)
+
+    return types.int64(types.CPointer(types.int64)), emit
+
+
+@intrinsic
+def store_release(typing, pointer, value):
+    """Sets a counter that threads share."""
+
+    def emit(context, builder, signature, arguments):
+        builder.store_atomic(arguments[1], arguments[0], "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(types.CPointer(types.int64), types.int64), emit
+
+
+@intrinsic
+def yield_processor(typing):
+    """Lets another thread run: on a busy machine the one that is waited for may have lost its core."""
+
+    def emit(context, builder, signature, arguments):
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.IntType(32), []), "sched_yield")
+        builder.call(function, [])
+        return context.get_dummy_value()
+
+    return types.void(), emit
+
+
+@intrinsic
+def pointer_at(typing, table, index):
+    """The address of `table[index]`, or of what `table` points to `index` words on."""
+
+    def emit(context, builder, signature, arguments):
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return table(table, types.int64), emit
+
+
+@intrinsic
+def words_at(typing, address):
+    """An address as a pointer to 64-bit words."""
+
+    def emit(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], WORD.as_pointer())
+
+    return types.CPointer(types.int64)(types.int64), emit
+
+
+@intrinsic
+def call_kernel(typing, row, thread, threads):
+    """Calls the kernel whose address is row[0] with (&row[2], thread, threads)."""
+
+    def emit(context, builder, signature, arguments):
+        row, thread, threads = arguments
+        kind = ir.FunctionType(ir.VoidType(), [WORD.as_pointer(), WORD, WORD])
+        function = builder.inttoptr(builder.load(row), kind.as_pointer())
+        builder.call(function, [builder.gep(row, [WORD(2)]), thread, threads])
+        return context.get_dummy_value()
+
+    return types.void(types.CPointer(types.int64), types.int64, types.int64), emit

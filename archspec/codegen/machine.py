@@ -1,0 +1,32 @@
+"""The machine that code is made for, as LLVM sees it. Needs llvmlite only: running cached code imports no Numba."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A CPU by its LLVM name and features (`+avx2,-avx512f,…`). NUMBA_CPU_NAME and NUMBA_CPU_FEATURES limit it."""
+
+    cpu: str
+    features: str
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The features that the CPU has."""
+        return frozenset(f[1:] for f in self.features.split(",") if f.startswith("+"))
+
+
+@cache
+def this_machine() -> Machine:
+    """The machine that this process runs on."""
+    import llvmlite.binding as llvm
+
+    cpu = os.environ.get("NUMBA_CPU_NAME") or llvm.get_host_cpu_name()
+    limited = os.environ.get("NUMBA_CPU_FEATURES")
+    if limited is not None:
+        return Machine(cpu, limited)
+    return Machine(cpu, llvm.get_host_cpu_features().flatten())

@@ -1,0 +1,158 @@
+"""From Python source to machine code: Numba types and lowers it, LLVM optimises it, the object file is kept.
+
+The object exports one symbol, `entry(arguments, thread, threads)`, which unpacks a row of 64-bit words and calls the
+kernel. Pointers are declared not to alias, which lets LLVM vectorise without run-time checks: a check could choose
+scalar code for one layout and vector code for another, and results would depend on addresses.
+"""
+
+# mypy: disable-error-code="no-untyped-def, no-any-return"
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import compiler, registry
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.dispatcher import _FunctionCompiler
+
+from archspec.codegen import driver, intrinsics, tiles
+from archspec.codegen.shapes import TileShape
+from archspec.ops import OPS
+
+ENTRY = "entry"
+# `fast` would also drop NaN and infinity checks and divide by estimates, which differ between vector and scalar code.
+FLAGS = {"contract", "reassoc", "nsz"}
+EXACT = {"contract", "nsz"}
+WORD = ir.IntType(64)
+FLOATS = {"f4": np.float32, "f8": np.float64}
+
+
+class _KernelCompiler(_FunctionCompiler):
+    def _customize_flags(self, flags):
+        flags.no_cpython_wrapper = True
+        flags.no_cfunc_wrapper = True
+        flags.no_compile = True
+        flags.noalias = True
+        flags.enable_pyobject = False
+        return flags
+
+
+@global_compiler_lock
+def compile_source(source: str, name: str, kinds: Sequence[str], precision: str, shape: TileShape) -> bytes:
+    """The object file of the kernel `name` in `source`.
+
+    `kinds` are the types of its parameters before `thread` and `threads`: f4, f8, i8 and u1 for pointers, int for words.
+    """
+    names = dict(_environment(precision, shape))
+    exec(compile(source, f"<{name}>", "exec"), names)
+    return _compile(names[name], kinds)
+
+
+@global_compiler_lock
+def compile_driver(name: str, kinds: Sequence[str]) -> bytes:
+    """The object file of one of the functions of `driver`."""
+    names: dict[str, Any] = {n: getattr(intrinsics, n) for n in _DRIVER_INTRINSICS}
+    bodies = {f.__name__: _with_globals(f, names) for f in (driver.meet, driver.drive, driver.wait, driver.post)}
+    for body in bodies.values():
+        body.__globals__.update({n: njit(nogil=True)(b) for n, b in bodies.items() if n in ("meet", "drive")})
+    return _compile(bodies[name], kinds)
+
+
+_DRIVER_INTRINSICS = ("pointer_at", "words_at", "call_kernel", "fetch_add", "load_acquire", "yield_processor")
+
+
+def _compile(function: Any, kinds: Sequence[str]) -> bytes:
+    signature = (*(_NUMBA_TYPES[kind] for kind in kinds), types.int64, types.int64)
+    options = {"nopython": True, "nogil": True, "fastmath": FLAGS, "error_model": "numpy"}
+    worker = _KernelCompiler(function, registry.cpu_target, options, {}, compiler.Compiler)
+    result = worker.compile(signature, types.void)
+    library = result.library
+    library.add_ir_module(_entry_module(result, signature))
+    library.finalize()
+    return _emit(library)
+
+
+_NUMBA_TYPES: dict[str, Any] = {
+    "f4": types.CPointer(types.float32),
+    "f8": types.CPointer(types.float64),
+    "i8": types.CPointer(types.int64),
+    "u1": types.CPointer(types.uint8),
+    "int": types.int64,
+}
+
+
+def _entry_module(result: Any, signature: Sequence[Any]) -> ir.Module:
+    """`entry(words, thread, threads)`: each word is a number or an address."""
+    context, description = result.target_context, result.fndesc
+    module = context.create_module(ENTRY)
+    kind = context.call_conv.get_function_type(description.restype, description.argtypes)
+    callee = ir.Function(module, kind, description.llvm_func_name)
+    entry = ir.Function(module, ir.FunctionType(ir.VoidType(), [WORD.as_pointer(), WORD, WORD]), ENTRY)
+    builder = ir.IRBuilder(entry.append_basic_block("entry"))
+    values = []
+    for i, argument in enumerate(signature[:-2]):
+        word = builder.load(builder.gep(entry.args[0], [WORD(i)]))
+        pointer = isinstance(argument, types.CPointer)
+        values.append(builder.inttoptr(word, context.get_value_type(argument)) if pointer else word)
+    arguments = [*values, *entry.args[1:]]
+    context.call_conv.call_function(builder, callee, description.restype, description.argtypes, arguments)
+    builder.ret_void()
+    return module
+
+
+def _emit(library: Any) -> bytes:
+    """The object file, with every symbol but the entry private: objects of several kernels are loaded side by side."""
+    module = library._final_module
+    for item in (*module.functions, *module.global_variables):
+        if not item.is_declaration and item.name != ENTRY:
+            item.linkage = "internal"
+    return library._codegen._tm.emit_object(module)
+
+
+# --- the names that kernel sources use ------------------------------------------------------------------------------
+
+
+@cache
+def _environment(precision: str, shape: TileShape) -> dict[str, Any]:
+    """What a kernel's source may name."""
+    float_type = FLOATS[precision]
+    names: dict[str, Any] = {
+        "np": np,
+        "math": math,
+        "F": float_type,
+        "number": float_type,
+        "maximum": intrinsics.maximum,
+        "minimum": intrinsics.minimum,
+    }
+    primitives = tiles.primitives({"f4": "float32", "f8": "float64"}[precision], shape)
+    products = {name: getattr(primitives, name) for name in primitives._fields}
+    return {**names, **_scalar_functions(precision, names), **products, "at": tiles.at}
+
+
+def _scalar_functions(precision: str, names: dict[str, Any]) -> dict[str, Any]:
+    """The ops' scalar functions, compiled with exact flags: their range reductions must not be reassociated."""
+    helpers = {**names, "bits_of": intrinsics.bits_of, "float_of": intrinsics.float_of}
+    bodies: dict[str, Any] = {}
+    for op in OPS:
+        for name, versions in op.functions.items():
+            bodies[name] = versions[precision]
+    made: dict[str, Any] = {}
+    for name, body in bodies.items():
+        made[name] = made[body.__name__] = njit(fastmath=EXACT, error_model="numpy")(_with_globals(body, helpers))
+    for name, function in made.items():
+        function.py_func.__globals__.update({n: f for n, f in made.items() if n != name})
+    return {name: made[name] for name in bodies}
+
+
+def _with_globals(function: Any, names: dict[str, Any]) -> Any:
+    """A copy of a function that sees `names` besides its own module's."""
+    import types as python_types
+
+    scope = {**function.__globals__, **names}
+    return python_types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__)

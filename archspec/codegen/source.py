@@ -1,0 +1,357 @@
+"""Kernels as Python that Numba compiles and people read.
+
+Names come from the spec, the docstring says what is computed and from which shapes. Pointers are flat: `x[i*64 + j]`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from archspec.codegen.shapes import TileShape
+from archspec.ir.sizes import Size
+from archspec.ops import OPS
+from archspec.ops.reductions import IDENTITY
+from archspec.plan import kernel as k
+
+INDENT = "    "
+DTYPES = {"f4": {"float": "float32", "int": "int64", "bool": "bool"}, "f8": {"float": "float64", "int": "int64", "bool": "bool"}}
+
+
+def kernel_source(kernel: k.Kernel, precision: str, shape: TileShape) -> str:
+    """The Python source of one kernel. `precision` is f4 or f8; `shape` the register tile of its products."""
+    return _Printer(kernel, precision, shape).source()
+
+
+def scratch_length(kernel: k.Kernel, shape: TileShape) -> Size:
+    """How many floats of scratch memory each thread needs."""
+    product = next((s for s in kernel.body if isinstance(s, k.Product)), None)
+    for parameter in kernel.parameters:
+        if parameter.kind == "scratch" and parameter.length is not None:
+            if product is not None:
+                width = Size.number(shape.columns)
+                return product.k * width + Size.number(shape.rows * shape.columns)
+            return parameter.length
+    return Size.number(0)
+
+
+class _Printer:
+    def __init__(self, kernel: k.Kernel, precision: str, shape: TileShape) -> None:
+        self.kernel, self.precision, self.shape = kernel, precision, shape
+        self.lines: list[str] = []
+        self.depth = 1
+        self.shared = False
+        self.inlined: dict[str, str] = {}
+
+    def source(self) -> str:
+        self._head()
+        self._body(self.kernel.body)
+        return "\n".join(self.lines) + "\n"
+
+    def line(self, text: str) -> None:
+        self.lines.append(INDENT * self.depth + text)
+
+    # --- the head ---------------------------------------------------------------------------------------------
+
+    def _head(self) -> None:
+        names = [n for p in self.kernel.parameters for n in parameter_names(p)]
+        self.lines.append(f"def {self.kernel.name}({', '.join([*names, 'thread', 'threads'])}):")
+        self.line('"""')
+        for text in self.kernel.equation.split("\n"):
+            self.line(_plain(text))
+        self.lines.append("")
+        for p in self.kernel.parameters:
+            if p.kind == "buffer":
+                shape = ", ".join(str(s) for s in p.shape)
+                self.line(f"{p.name}  ({shape}) {DTYPES[self.precision][p.dtype]}")
+        self.line('"""')
+        if any(p.kind == "scratch" for p in self.kernel.parameters):
+            self.line("own = thread * room")
+
+    # --- statements -------------------------------------------------------------------------------------------
+
+    def _body(self, statements: Iterable[k.Statement]) -> None:
+        statements = tuple(statements)
+        uses = _uses(statements)
+        for statement in statements:
+            if isinstance(statement, k.Let) and uses[statement.name] == 1 and _read_at_once(statement, statements):
+                self.inlined[statement.name] = f"({self._expression(statement)})"
+            else:
+                _PRINTERS[type(statement)](self, statement)
+
+    def _let(self, s: k.Let) -> None:
+        self.line(f"{s.name} = {self._expression(s)}")
+
+    def _expression(self, s: k.Let) -> str:
+        op = OPS[s.op]
+        arguments = [self._scalar(a) for a in s.arguments]
+        if op.scalar == "{0}":
+            return arguments[0]
+        if s.op == "square":
+            arguments = [self._named(a) for a in arguments]
+        return op.scalar.format(*arguments)
+
+    def _named(self, text: str) -> str:
+        """A text that is written twice is given a name first."""
+        if text.isidentifier():
+            return text
+        name = f"t{len(self.lines)}"
+        self.line(f"{name} = {text}")
+        return name
+
+    def _scalar(self, scalar: k.Scalar) -> str:
+        if isinstance(scalar, k.Local):
+            return self.inlined.get(scalar.name, scalar.name)
+        return constant_text(scalar.value, scalar.dtype)
+
+    def _load(self, s: k.Load) -> None:
+        suffix = " != 0" if s.dtype == "bool" else ""
+        self.line(f"{s.name} = {s.parameter}[{offset_text(s.offset)}]{suffix}")
+
+    def _store(self, s: k.Store) -> None:
+        value = self._scalar(s.value)
+        if s.dtype == "bool":
+            value = f"1 if {value} else 0"
+        if value.startswith("(") and value.endswith(")") and _closes_last(value):
+            value = value[1:-1]
+        self.line(f"{s.parameter}[{offset_text(s.offset)}] = {value}")
+
+    def _position(self, s: k.Position) -> None:
+        self.line(f"{s.name} = {offset_text(s.offset)}")
+
+    def _extent(self, s: k.Extent) -> None:
+        self.line(f"{s.name} = F({size_text(s.size)})")
+
+    def _draw(self, s: k.Draw) -> None:
+        self.line(f"{s.name} = uniform({offset_text(s.index)}, {s.step}[0], {s.stream})")
+
+    def _start(self, s: k.Start) -> None:
+        self.line(f"{s.name} = {constant_text(IDENTITY[s.op], 'float')}")
+        if s.op == "argmax":
+            self.line(f"{s.name}_at = 0")
+
+    def _accumulate(self, s: k.Accumulate) -> None:
+        value = self._scalar(s.value)
+        if s.op == "argmax":
+            assert s.position is not None
+            self.line(f"if {value} > {s.name}:")
+            self.line(f"{INDENT}{s.name} = {value}")
+            self.line(f"{INDENT}{s.name}_at = {offset_text(s.position)}")
+        elif s.op == "sum":
+            self.line(f"{s.name} += {value}")
+        else:
+            self.line(f"{s.name} = {OPS[s.op].scalar.format(s.name, value)}")
+
+    def _split(self, s: k.Split) -> None:
+        rest = s.of
+        for name, extent in zip(reversed(s.names[1:]), reversed(s.extents[1:]), strict=True):
+            self.line(f"{name} = ({rest}) % {_factor(extent)}")
+            rest = f"({rest}) // {_factor(extent)}"
+        self.line(f"{s.names[0]} = {rest}")
+
+    def _for(self, s: k.For) -> None:
+        extent = size_text(s.extent)
+        if s.kind == "parallel" and not self.shared:
+            self.line(f"for {s.variable} in range({_share(extent, 0)}, {_share(extent, 1)}):")
+            with _Nested(self, shared=True):
+                self._body(s.body)
+        else:
+            self.line(f"for {s.variable} in range({extent}):")
+            with _Nested(self):
+                self._body(s.body)
+
+    def _blocks(self, s: k.Blocks) -> None:
+        extent = size_text(s.extent)
+        self.line(f"blocks = ({extent} + {s.block - 1}) // {s.block}")
+        turns = f"{_share('blocks', 0)}, {_share('blocks', 1)}" if not self.shared else "blocks"
+        self.line(f"for block in range({turns}):")
+        with _Nested(self, shared=True):
+            self.line(f"{s.start} = block * {s.block}")
+            self.line(f"{s.count} = min({s.block}, {extent} - {s.start})")
+            self._body(s.body)
+
+    def _within(self, s: k.Within) -> None:
+        self.line(f"for {s.variable} in range({s.count}):")
+        with _Nested(self):
+            self._body(s.body)
+
+    # --- products -----------------------------------------------------------------------------------------------
+
+    def _product(self, s: k.Product) -> None:
+        """Units of one panel of columns and a run of rows, shared among the threads; each packs its own panel."""
+        batch, m, n, depth = (size_text(x) for x in (s.batch[1], s.m[1], s.n[1], s.k))
+        self.line(f"panels = ({n} + NR - 1) // NR")
+        self.line(f"columns_in_all = {batch} * panels" if batch != "1" else "columns_in_all = panels")
+        self.line("parts = 1 if columns_in_all % threads == 0 or columns_in_all >= 4 * threads else threads")
+        self.line(f"tiles = ({m} + MR - 1) // MR")
+        self.line(f"for unit in range({_share('columns_in_all * parts', 0)}, {_share('columns_in_all * parts', 1)}):")
+        with _Nested(self, shared=True):
+            self.line("part = unit % parts")
+            self.line("first = unit // parts % panels * NR")
+            if batch != "1":
+                self.line(f"{s.batch[0]} = unit // parts // panels")
+                if s.batch_split is not None:
+                    self._split(s.batch_split)
+            self.line(f"columns = min(NR, {n} - first)")
+            k_stride, n_stride = (size_text(x) for x in s.right_strides)
+            right = _joined(offset_text(s.right_offset), f"first*{_factor(s.right_strides[1])}")
+            self.line(f"pack_right(at({s.right}, {right}), {k_stride}, {n_stride}, at({s.scratch}, own), {depth}, columns)")
+            self.line("for tile_row in range(tiles * part // parts, tiles * (part + 1) // parts):")
+            with _Nested(self):
+                self._tile(s, m, depth)
+
+    def _tile(self, s: k.Product, m: str, depth: str) -> None:
+        m_stride, k_stride = (size_text(x) for x in s.left_strides)
+        left = _joined(offset_text(s.left_offset), f"tile_row*MR*{_factor(s.left_strides[0])}")
+        acc = f"at({s.scratch}, own + {_factor(s.k)}*NR)"
+        self.line(f"rows = min(MR, {m} - tile_row*MR)")
+        self.line(f"tile(at({s.left}, {left}), {m_stride}, {k_stride}, at({s.scratch}, own), NR, {depth}, {acc}, rows)")
+        self.line("for r in range(rows):")
+        with _Nested(self):
+            self.line(f"{s.m[0]} = tile_row*MR + r")
+            if s.m_split is not None:
+                self._split(s.m_split)
+            self._body(s.row)
+            self.line(f"sums = own + {_factor(s.k)}*NR + r*NR")
+            self.line("for t in range(columns):")
+            with _Nested(self):
+                self.line(f"{s.n[0]} = first + t")
+                if s.n_split is not None:
+                    self._split(s.n_split)
+                self.line(f"{s.total} = {s.scratch}[sums + t]")
+                self._body(s.element)
+
+
+class _Nested:
+    """One step of indentation; what was inlined inside stays inside."""
+
+    def __init__(self, printer: _Printer, shared: bool = False) -> None:
+        self.printer, self.shared = printer, shared
+
+    def __enter__(self) -> None:
+        self.before = self.printer.shared
+        self.printer.shared = self.printer.shared or self.shared
+        self.printer.depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.printer.depth -= 1
+        self.printer.shared = self.before
+
+
+_PRINTERS: dict[type, Callable[[_Printer, Any], None]] = {
+    k.Let: _Printer._let,
+    k.Load: _Printer._load,
+    k.Store: _Printer._store,
+    k.Position: _Printer._position,
+    k.Extent: _Printer._extent,
+    k.Draw: _Printer._draw,
+    k.Start: _Printer._start,
+    k.Accumulate: _Printer._accumulate,
+    k.Split: _Printer._split,
+    k.For: _Printer._for,
+    k.Blocks: _Printer._blocks,
+    k.Within: _Printer._within,
+    k.Product: _Printer._product,
+}
+
+
+def parameter_names(parameter: k.Parameter) -> tuple[str, ...]:
+    """The names that a parameter has in the source: scratch memory comes with the room of each thread."""
+    return (parameter.name, "room") if parameter.kind == "scratch" else (parameter.name,)
+
+
+def size_text(size: Size) -> str:
+    """`64`, `B`, `4*B + 1`."""
+    return str(size).replace("+", " + ").replace(" + -", " - ")
+
+
+def _factor(size: Size) -> str:
+    text = size_text(size)
+    return f"({text})" if " " in text else text
+
+
+def offset_text(offset: k.Offset) -> str:
+    """`row*64 + j`."""
+    terms = []
+    for variable, stride in offset.terms:
+        if not variable:
+            terms.append(size_text(stride))
+        elif stride.constant == 1:
+            terms.append(variable)
+        else:
+            terms.append(f"{variable}*{_factor(stride)}")
+    return " + ".join(terms) or "0"
+
+
+def _joined(first: str, second: str) -> str:
+    return second if first == "0" else f"{first} + {second}"
+
+
+def _share(extent: str, end: int) -> str:
+    """Where the turns of this thread begin (0) or end (1)."""
+    part = "thread" if end == 0 else "(thread + 1)"
+    whole = f"({extent})" if " " in extent else extent
+    return f"{whole} * {part} // threads"
+
+
+def constant_text(value: float | int | bool, dtype: str) -> str:
+    if dtype == "bool":
+        return str(bool(value))
+    if dtype == "int":
+        return str(int(value))
+    if value != value or value in (float("inf"), float("-inf")):
+        return f"F({'math.nan' if value != value else 'math.inf' if value > 0 else '-math.inf'})"
+    return f"F({float(value)!r})"
+
+
+def _uses(statements: Iterable[k.Statement]) -> Counter[str]:
+    """How often each local is read, loops inside included; a read inside a loop counts twice, so it stays a name."""
+    found: Counter[str] = Counter()
+    for s in statements:
+        for scalar in _scalars(s):
+            if isinstance(scalar, k.Local):
+                found[scalar.name] += 1
+        for body in _bodies(s):
+            for name, count in _uses(body).items():
+                found[name] += 2 * count
+    return found
+
+
+def _scalars(s: k.Statement) -> tuple[k.Scalar, ...]:
+    if isinstance(s, k.Let):
+        twice = OPS[s.op].scalar.count("{0}") > 1
+        return s.arguments * 2 if twice else s.arguments
+    if isinstance(s, k.Store | k.Accumulate):
+        again = isinstance(s, k.Accumulate) and s.op == "argmax"
+        return (s.value, s.value) if again else (s.value,)
+    return ()
+
+
+def _bodies(s: k.Statement) -> tuple[tuple[k.Statement, ...], ...]:
+    if isinstance(s, k.For | k.Blocks | k.Within):
+        return (s.body,)
+    return (s.row, s.element) if isinstance(s, k.Product) else ()
+
+
+def _read_at_once(let: k.Let, statements: tuple[k.Statement, ...]) -> bool:
+    """Whether the one reader stands in the same body."""
+    return any(k.Local(let.name) in _scalars(s) for s in statements)
+
+
+def _closes_last(text: str) -> bool:
+    """Whether the bracket at the start closes at the end."""
+    depth = 0
+    for i, c in enumerate(text):
+        depth += (c == "(") - (c == ")")
+        if depth == 0:
+            return i == len(text) - 1
+    return False
+
+
+def _plain(text: str) -> str:
+    """Text for a docstring: no quote, backslash or odd character can end it."""
+    safe = "".join(c if c.isascii() and c.isprintable() else "?" for c in text)
+    return safe.replace("\\", "/").replace('"', "'")
+
+

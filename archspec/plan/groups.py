@@ -1,0 +1,379 @@
+"""Fusion: which nodes are computed together in one kernel.
+
+A group walks one space of loops once. Its kinds:
+
+    rows      the space is outer loops (rows, independent) and inner ones (along a row). Maps, and reductions over
+              exactly the inner loops: softmax, layer norm, cross-entropy and their gradients.
+    columns   a reduction over leading loops, kept along trailing ones: bias gradients, batch statistics.
+    product   a contraction and the maps on its result: bias, activation, residual.
+
+Maps wait until somebody needs them and then join the latest group that may compute them, so a mask goes to where it is
+used and a bias to the product that it follows. What a backward kernel reads of a forward one is computed again where
+that takes only maps on what is stored anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from archspec.ir.graph import Graph, Node
+from archspec.ir.sizes import Axis
+from archspec.ops import OPS
+
+ROWS, COLUMNS, PRODUCT = "rows", "columns", "product"
+
+
+@dataclass
+class Group:
+    """One kernel to be.
+
+    `space`   its loops; for rows the last `inner` of them run along the row, for columns the `inner` ones after the
+              first `outer` are reduced and the rest are the columns
+    `place`   for each node computed here, the space's loop for each of the node's loops
+    `saved`   the nodes whose values other kernels or the caller read
+    """
+
+    number: int
+    kind: str
+    space: tuple[Axis, ...]
+    outer: int
+    inner: int
+    place: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    saved: set[int] = field(default_factory=set)
+    root: int | None = None
+
+    @property
+    def outer_loops(self) -> range:
+        return range(self.outer)
+
+    @property
+    def inner_loops(self) -> range:
+        return range(self.outer, self.outer + self.inner)
+
+    @property
+    def kept_loops(self) -> tuple[int, ...]:
+        """The loops that a saved result may span."""
+        if self.kind == COLUMNS:
+            return (*self.outer_loops, *range(self.outer + self.inner, len(self.space)))
+        return tuple(range(len(self.space)))
+
+
+def fuse(graph: Graph) -> tuple[Group, ...]:
+    """The groups of a graph in an order in which each reads only what earlier ones save."""
+    return _Fusion(graph).run()
+
+
+def is_leaf(node: Node) -> bool:
+    return node.op in ("input", "weight")
+
+
+def virtual_nodes(graph: Graph) -> frozenset[int]:
+    """Nodes that no kernel stores: each computes them where it needs them.
+
+    They are numbers, positions and random draws, scalars made of scalars, and cheap maps of nothing but these.
+    """
+    found: set[int] = set()
+    outputs = set(graph.outputs.values())
+    for value, node in graph:
+        if value in outputs:
+            continue
+        if node.op in ("constant", "size", "position", "random"):
+            found.add(value)
+        elif OPS[node.op].kind == "map":
+            operands = [o.value for o in node.operands]
+            scalar = not node.axes and all(v in found or is_leaf(graph.nodes[v]) for v in operands)
+            if scalar or (OPS[node.op].cheap and all(v in found for v in operands)):
+                found.add(value)
+    return frozenset(found)
+
+
+class _Fusion:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.virtual = virtual_nodes(graph)
+        self.uses = graph.uses()
+        self.readers: dict[int, list[Group]] = {}
+        self.groups: list[Group] = []
+        self.home: dict[int, Group] = {}
+
+    def run(self) -> tuple[Group, ...]:
+        for value, node in self.graph:
+            kind = OPS[node.op].kind
+            if kind == "reduce":
+                self._reduce(value, node)
+            elif kind == "contract":
+                self._contract(value, node)
+        for value in self.graph.outputs.values():
+            self._demand(value)
+        return tuple(self.groups)
+
+    # --- what must be in memory -------------------------------------------------------------------------------
+
+    def _stored(self, value: int) -> bool:
+        return is_leaf(self.graph.nodes[value]) or (value in self.home and value in self.home[value].saved)
+
+    def _demand(self, value: int) -> None:
+        """Makes sure that `value` lies in memory."""
+        if self._stored(value):
+            return
+        if value not in self.home:
+            chain = self._chain(value)
+            if not any(self._join(group, chain, value) for group in self._candidates(chain)):
+                self._new_rows(value, chain)
+        self.home[value].saved.add(value)
+
+    def _chain(self, value: int) -> list[int]:
+        """`value` and the maps before it that no group computes yet, in order."""
+        found: set[int] = set()
+        stack = [value]
+        while stack:
+            v = stack.pop()
+            if v in found or v in self.home or is_leaf(self.graph.nodes[v]) or (v in self.virtual and v != value):
+                continue
+            found.add(v)
+            stack += [o.value for o in self.graph.nodes[v].operands]
+        return sorted(found)
+
+    def _candidates(self, chain: Iterable[int]) -> list[Group]:
+        """The groups that compute what the chain reads, or read the same, the latest first."""
+        read = self._read(chain)
+        numbers = {self.home[v].number for v in read if v in self.home}
+        numbers |= {g.number for v in read for g in self.readers.get(v, ()) if g.kind == ROWS}
+        return [self.groups[n] for n in sorted(numbers, reverse=True)]
+
+    def _read(self, chain: Iterable[int]) -> list[int]:
+        """What the chain reads from outside of itself, but for virtual nodes."""
+        inside = set(chain)
+        values = (o.value for v in chain for o in self.graph.nodes[v].operands)
+        return [v for v in dict.fromkeys(values) if v not in inside and v not in self.virtual]
+
+    # --- joining ----------------------------------------------------------------------------------------------
+
+    def _join(self, group: Group, chain: list[int], last: int) -> bool:
+        """Computes `chain` in `group` if that is possible; `last` is the one that others will read."""
+        if any(v in self.home and self.home[v].number > group.number for v in self._read(chain)):
+            return False
+        places = self._places(group, chain, {})
+        if places is None or not self._may_hold(group, places, last):
+            return False
+        self._enter(group, chain, places)
+        return True
+
+    def _may_hold(self, group: Group, places: dict[int, tuple[int, ...]], last: int) -> bool:
+        loops = set(places[last])
+        if OPS[self.graph.nodes[last].op].kind == "reduce":
+            return self._reduces_rows(group, last, places[last])
+        if group.kind == COLUMNS:
+            return all(set(p) <= set(group.kept_loops) for p in places.values()) and loops == set(group.kept_loops)
+        if group.kind == PRODUCT:
+            return loops == set(range(len(group.space)))
+        return set(group.outer_loops) <= loops and (
+            loops >= set(group.inner_loops) or not loops & set(group.inner_loops)
+        )
+
+    def _reduces_rows(self, group: Group, value: int, place: tuple[int, ...]) -> bool:
+        rank = len(self.graph.nodes[value].axes)
+        return (
+            group.kind == ROWS
+            and set(place[:rank]) == set(group.outer_loops)
+            and set(place[rank:]) == set(group.inner_loops)
+        )
+
+    def _enter(self, group: Group, chain: list[int], places: dict[int, tuple[int, ...]]) -> None:
+        for v in chain:
+            group.place[v] = places[v]
+            if v not in self.virtual:
+                self.home[v] = group
+        for v in chain:
+            for operand in self.graph.nodes[v].operands:
+                self._fetch(group, operand.value, tuple(group.place[v][i] for i in operand.index))
+
+    def _fetch(self, group: Group, value: int, place: tuple[int, ...]) -> None:
+        """Lets `group` read `value`: from memory, or computed again where that takes only maps."""
+        if value in group.place or value in self.virtual:
+            return
+        self.readers.setdefault(value, []).append(group)
+        if self._stored(value):
+            return
+        if value in self.home and self.home[value] is group:
+            return
+        node = self.graph.nodes[value]
+        if self._cheap_again(group, value):
+            group.place[value] = place
+            for operand in node.operands:
+                self._fetch(group, operand.value, tuple(place[i] for i in operand.index))
+        else:
+            self._demand(value)
+
+    def _cheap_again(self, group: Group, value: int) -> bool:
+        """Whether a backward group computes a forward map again: not the first map on a product, which is stored."""
+        node = self.graph.nodes[value]
+        if OPS[node.op].kind != "map" or value not in self.home:
+            return False
+        crosses = self._role(group) == "backward" and node.origin.role == "forward"
+        return crosses and not any(self.graph.nodes[o.value].op == "contract" for o in node.operands)
+
+    def _role(self, group: Group) -> str:
+        root = group.root if group.root is not None else max(group.place, default=None)
+        return self.graph.nodes[root].origin.role if root is not None else "forward"
+
+    # --- how a node's loops lie in a space ------------------------------------------------------------------------
+
+    def _places(
+        self, group: Group, chain: list[int], known: dict[int, tuple[int, ...]]
+    ) -> dict[int, tuple[int, ...]] | None:
+        """For each node of the chain its loops in the group's space; None where they do not fit."""
+        partial: dict[int, dict[int, int]] = {v: dict(enumerate(known.get(v, ()))) for v in chain}
+        if not self._spread_places(group, chain, partial):
+            return None
+        for v in reversed(chain):
+            if not self._complete(group, self.graph.nodes[v], partial[v]):
+                return None
+            if not self._spread_places(group, chain, partial):
+                return None
+        return {v: tuple(partial[v][i] for i in range(len(self.graph.nodes[v].loops))) for v in chain}
+
+    def _spread_places(self, group: Group, chain: list[int], partial: dict[int, dict[int, int]]) -> bool:
+        """Carries what is known along operands, both ways, until nothing changes; False on a contradiction."""
+        changed = True
+        while changed:
+            changed = False
+            for v in chain:
+                for operand in self.graph.nodes[v].operands:
+                    for k, loop in enumerate(operand.index):
+                        below = self._known(group, operand.value, k, partial)
+                        above = partial[v].get(loop)
+                        if below is not None and above is not None and below != above:
+                            return False
+                        if below is not None and above is None:
+                            partial[v][loop] = below
+                            changed = True
+                        elif above is not None and below is None and operand.value in partial:
+                            partial[operand.value][k] = above
+                            changed = True
+        return True
+
+    def _known(self, group: Group, value: int, k: int, partial: dict[int, dict[int, int]]) -> int | None:
+        if value in partial:
+            return partial[value].get(k)
+        return group.place[value][k] if value in group.place and value not in self.virtual else None
+
+    def _complete(self, group: Group, node: Node, places: dict[int, int]) -> bool:
+        """Gives the loops that are still open the space's unused loops with the same axis, in order."""
+        for loop, axis in enumerate(node.loops):
+            if loop in places:
+                continue
+            free = [d for d, a in enumerate(group.space) if a == axis and d not in places.values()]
+            if not free:
+                return False
+            places[loop] = free[0]
+        return len(set(places.values())) == len(places)
+
+    # --- new groups ---------------------------------------------------------------------------------------------
+
+    def _group(self, kind: str, space: tuple[Axis, ...], outer: int, inner: int, root: int) -> Group:
+        group = Group(len(self.groups), kind, space, outer, inner, root=root)
+        self.groups.append(group)
+        return group
+
+    def _new_rows(self, value: int, chain: list[int]) -> None:
+        axes = self.graph.nodes[value].axes
+        inner = min(1, len(axes))
+        group = self._group(ROWS, axes, len(axes) - inner, inner, value)
+        self._fill(group, chain, value, tuple(range(len(axes))))
+
+    def _fill(self, group: Group, chain: list[int], root: int, place: tuple[int, ...]) -> None:
+        places = self._places(group, chain, {root: place})
+        if places is None:
+            chain, places = [root], {root: place}
+        self._enter_new(group, chain, places)
+
+    def _enter_new(self, group: Group, chain: list[int], places: dict[int, tuple[int, ...]]) -> None:
+        """Enters a chain into a group made for it, after storing what would be computed too often in it."""
+        outer = set(group.outer_loops)
+        for v in list(chain[:-1]):
+            again = outer - set(places[v]) and not OPS[self.graph.nodes[v].op].cheap
+            if again and not self.virtual & {v}:
+                self._swap_last(group, lambda v=v: self._demand(v))
+        self._enter(group, [v for v in chain if v not in self.home], places)
+
+    def _swap_last(self, group: Group, make: object) -> None:
+        """Lets `make` add groups before `group`, which is the last one: they compute what it reads."""
+        self.groups.pop()
+        make()  # type: ignore[operator]
+        group.number = len(self.groups)
+        self.groups.append(group)
+
+    def _contract(self, value: int, node: Node) -> None:
+        for operand in node.operands:
+            self._demand(operand.value)
+        group = self._group(PRODUCT, node.axes, len(node.axes), 0, value)
+        group.place[value] = tuple(range(len(node.axes)))
+        self.home[value] = group
+
+    def _reduce(self, value: int, node: Node) -> None:
+        operand = node.operands[0]
+        self._finish_products(self._chain(operand.value))
+        if self._worth_storing(operand.value, node):
+            self._demand(operand.value)
+        chain = [*self._chain(operand.value), value]
+        if _is_row_reduction(node):
+            if any(self._join(g, chain, value) for g in self._row_candidates(chain, node)):
+                return
+            inner = len(node.reduced)
+            group = self._group(ROWS, node.loops, len(node.axes), inner, value)
+            self._fill(group, chain, value, tuple(range(len(node.loops))))
+        else:
+            self._new_columns(value, node, chain)
+
+    def _worth_storing(self, value: int, node: Node) -> bool:
+        """Whether the operand goes to memory first: others read it anyway, or it is a number a row of its own group."""
+        chain = self._chain(value)
+        if not chain or not self._candidates(chain):
+            return False
+        group = self._candidates(chain)[0]
+        if not _is_row_reduction(node):
+            return len(self.uses[value]) > 1
+        return not node.axes and group.kind == ROWS and group.outer == len(self.graph.nodes[value].axes)
+
+    def _row_candidates(self, chain: list[int], node: Node) -> list[Group]:
+        """Row groups that the reduction may join; one without reductions takes the reduction's own split."""
+        found = []
+        for group in self._candidates(chain):
+            if group.kind != ROWS:
+                continue
+            free = all(OPS[self.graph.nodes[v].op].kind == "map" for v in group.place)
+            split = len(group.space) - len(node.reduced)
+            if free and group.space[split:] == node.reduced:
+                group.outer, group.inner = split, len(node.reduced)
+            found.append(group)
+        return found
+
+    def _finish_products(self, chain: list[int]) -> None:
+        """Maps on a product join it before a reduction reads them, so that the product is not stored bare."""
+        for v in chain:
+            node = self.graph.nodes[v]
+            homes = [self.home[o.value] for o in node.operands if o.value in self.home]
+            products = [g for g in homes if g.kind == PRODUCT and self._role(g) == node.origin.role]
+            latest = max(products, key=lambda g: g.number, default=None)
+            if latest is not None and all(o.value not in chain or o.value in self.home for o in node.operands):
+                self._join(latest, [v], v)
+
+    def _new_columns(self, value: int, node: Node, chain: list[int]) -> None:
+        order = node.operands[0].index
+        rank = len(node.axes)
+        reduced = [k for k, loop in enumerate(order) if loop >= rank]
+        outer = reduced[0]
+        group = self._group(COLUMNS, tuple(node.loops[i] for i in order), outer, len(reduced), value)
+        place = tuple(order.index(loop) for loop in range(len(node.loops)))
+        self._fill(group, chain, value, place)
+
+
+def _is_row_reduction(node: Node) -> bool:
+    """Whether the reduced loops are the operand's last axes, or else are so scattered that they may as well be."""
+    order, rank = node.operands[0].index, len(node.axes)
+    reduced = [k for k, loop in enumerate(order) if loop >= rank]
+    trailing = reduced == list(range(len(order) - len(reduced), len(order)))
+    scattered = reduced != list(range(reduced[0], reduced[0] + len(reduced)))
+    return trailing or scattered

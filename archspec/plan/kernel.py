@@ -1,0 +1,250 @@
+"""Kernels as data: loops over scalar operations, before any language is chosen to write them in.
+
+A kernel is a list of statements. Scalar work is named by op, so the Numba emitter and a CUDA emitter print the same
+kernel from the same op records. Buffers are flat; an offset is a sum of loop variables times sizes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from archspec.ir.sizes import Size
+
+FLOAT, INT, BOOL = "float", "int", "bool"
+
+
+@dataclass(frozen=True)
+class Offset:
+    """The sum of variables times their strides: `i*512 + j`."""
+
+    terms: tuple[tuple[str, Size], ...] = ()
+
+    def plus(self, other: Offset) -> Offset:
+        return Offset(self.terms + other.terms)
+
+
+@dataclass(frozen=True)
+class Local:
+    """A scalar computed before, by its name in the kernel."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Constant:
+    value: float | int | bool
+    dtype: str = FLOAT
+
+
+Scalar: TypeAlias = Local | Constant
+
+
+# --- parameters --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What a kernel is called with.
+
+    `kind`   buffer   a flat array of `dtype`; `shape` is for readers
+             size     a number of points that the spec leaves open
+             scratch  room of `length` elements of `dtype` for each thread
+             stream   the key of a random stream
+             step     a pointer to the number of the training step
+    """
+
+    name: str
+    kind: str
+    dtype: str = FLOAT
+    shape: tuple[Size, ...] = ()
+    length: Size | None = None
+
+
+# --- statements --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Let:
+    """`name = op(arguments)`."""
+
+    name: str
+    dtype: str
+    op: str
+    arguments: tuple[Scalar, ...]
+    argument_dtypes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Load:
+    name: str
+    dtype: str
+    parameter: str
+    offset: Offset
+
+
+@dataclass(frozen=True)
+class Store:
+    parameter: str
+    offset: Offset
+    value: Scalar
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Position:
+    """`name` is a loop's counter as an int value."""
+
+    name: str
+    offset: Offset
+
+
+@dataclass(frozen=True)
+class Extent:
+    """`name` is a size as a float value."""
+
+    name: str
+    size: Size
+
+
+@dataclass(frozen=True)
+class Draw:
+    """`name` is a random number in [0, 1) for an index of a stream."""
+
+    name: str
+    stream: str
+    step: str
+    index: Offset
+
+
+@dataclass(frozen=True)
+class Start:
+    """An accumulator's first value."""
+
+    name: str
+    op: str
+
+
+@dataclass(frozen=True)
+class Accumulate:
+    """`name = op(name, value)`; for argmax, `position` is remembered in `name_at`."""
+
+    name: str
+    op: str
+    value: Scalar
+    position: Offset | None = None
+
+
+@dataclass(frozen=True)
+class Split:
+    """The counters of several loops from the counter of their product; `extents` from the outermost in."""
+
+    names: tuple[str, ...]
+    extents: tuple[Size, ...]
+    of: str
+
+
+@dataclass(frozen=True)
+class For:
+    """A loop. `kind` is serial or parallel: turns of a parallel loop are independent and shared among the threads."""
+
+    variable: str
+    extent: Size
+    body: tuple[Statement, ...]
+    kind: str = "serial"
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """A parallel loop over blocks of at most `block` consecutive points, and the points of a block inside.
+
+    `before` runs once a block; `variable` counts from 0 inside, `start` is where the block begins. Blocks are cut at
+    fixed places, so that vector and remainder code meet the same elements whatever the number of threads.
+    """
+
+    variable: str
+    start: str
+    count: str
+    extent: Size
+    block: int
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class Within:
+    """The loop over the points of the surrounding block."""
+
+    variable: str
+    count: str
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class Product:
+    """A matrix product by register tiles, with the maps on its result.
+
+    For each point of the `batch` loops: out[m, n] = sum over k of left[m, k] * right[k, n].
+    `left` and `right` give, for the loops m, k and n, the strides of each side, and `*_offset` where a batch begins.
+    `row` are the statements of one row of a tile, `element` those of one element, where `total` names the sum.
+    """
+
+    left: str
+    right: str
+    left_strides: tuple[Size, Size]
+    right_strides: tuple[Size, Size]
+    left_offset: Offset
+    right_offset: Offset
+    batch: tuple[str, Size]
+    batch_split: Split | None
+    m: tuple[str, Size]
+    n: tuple[str, Size]
+    k: Size
+    m_split: Split | None
+    n_split: Split | None
+    row: tuple[Statement, ...]
+    element: tuple[Statement, ...]
+    total: str
+    scratch: str
+
+
+Statement: TypeAlias = (
+    Let
+    | Load
+    | Store
+    | Position
+    | Extent
+    | Draw
+    | Start
+    | Accumulate
+    | Split
+    | For
+    | Blocks
+    | Within
+    | Product
+)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One kernel. Two kernels with the same `structure` are one piece of code."""
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    body: tuple[Statement, ...]
+    equation: str = field(default="", compare=False)
+
+    @property
+    def structure(self) -> Any:
+        return self.parameters, self.body
+
+
+@dataclass(frozen=True)
+class Call:
+    """A kernel with its arguments: node numbers for buffers, sizes for scratch lengths, names for the rest."""
+
+    kernel: Kernel
+    arguments: tuple[Any, ...]
+    reads: tuple[int, ...]
+    writes: tuple[int, ...]
+    origin: Any = field(default=None, compare=False)
+    serial: bool = False

@@ -1,0 +1,179 @@
+"""Contractions as matrix products by register tiles.
+
+The loops of  out[b, m, n] = sum k: left[b, m, k] * right[b, k, n]  are told apart by who walks them: batch loops are in
+both operands and the result, m in the left one and the result, n in the right one and the result, k in both operands
+only. Each class is walked by one flat counter, with whatever strides the operands have: nothing is transposed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from archspec.ir.graph import Graph, Node, Operand
+from archspec.ir.sizes import Size
+from archspec.plan.kernel import Call, Local, Offset, Product, Split, Statement
+from archspec.plan.layout import ONE, Access, extent, merge
+from archspec.plan.rows import all_accesses
+from archspec.plan.scalars import Level, Scalars
+from archspec.plan.wrap import finish
+
+
+@dataclass(frozen=True)
+class LoopClasses:
+    """The loops of a contraction by who walks them."""
+
+    batch: tuple[int, ...]
+    m: tuple[int, ...]
+    n: tuple[int, ...]
+    k: tuple[int, ...]
+
+
+def classify(node: Node, left: Operand, right: Operand) -> LoopClasses | None:
+    """The classes of a contraction's loops; None where it is no matrix product."""
+    if any(len(set(o.index)) != len(o.index) for o in (left, right)):
+        return None
+    loops = range(len(node.loops))
+    rank = len(node.axes)
+    in_left, in_right = set(left.index), set(right.index)
+    lonely = [i for i in loops if i >= rank and not (i in in_left and i in in_right)]
+    classes = LoopClasses(
+        tuple(i for i in loops if i < rank and i in in_left and i in in_right),
+        tuple(i for i in loops if i < rank and i in in_left and i not in in_right),
+        tuple(i for i in loops if i < rank and i in in_right and i not in in_left),
+        tuple(i for i in loops if i >= rank),
+    )
+    return classes if classes.m and classes.n and classes.k and not lonely else None
+
+
+def is_product(graph: Graph, node: Node) -> bool:
+    """Whether register tiles can compute a contraction: each class of loops walks its operands as one loop."""
+    return _arrange(graph, node) is not None
+
+
+@dataclass(frozen=True)
+class _Arranged:
+    left: Operand
+    right: Operand
+    batch: tuple[int, ...]
+    m: tuple[int, ...]
+    n: tuple[int, ...]
+    k: tuple[int, ...]
+    left_access: Access
+    right_access: Access
+
+
+def _arrange(graph: Graph, node: Node) -> _Arranged | None:
+    """Who is left and who right, so that n runs along the result's last axis, and which loops are walked as one."""
+    first, second = node.operands
+    swap = bool(node.axes) and len(node.axes) - 1 in first.index
+    left, right = (second, first) if swap else (first, second)
+    classes = classify(node, left, right)
+    if classes is None:
+        return None
+    extents = tuple(a.size.known(graph.sizes) for a in node.loops)
+    a, b = (Access.of(graph.nodes[o.value].axes, o.index, len(node.loops), graph.sizes) for o in (left, right))
+    m_batch, m = _last_run(classes.m, extents, [a])
+    n_batch, n = _last_run(classes.n, extents, [b])
+    k_runs = merge(classes.k, extents, [a, b])
+    if len(k_runs) != 1:
+        return None
+    batch = tuple(sorted((*classes.batch, *m_batch, *n_batch)))
+    return _Arranged(left, right, batch, m, n, k_runs[0], a, b)
+
+
+def _last_run(loops: tuple[int, ...], extents: tuple[Size, ...], accesses: list[Access]) -> tuple[tuple[int, ...], ...]:
+    """The loops that come before the last run that is walked as one, and that run."""
+    runs = merge(loops, extents, accesses)
+    return tuple(i for run in runs[:-1] for i in run), runs[-1]
+
+
+def product_call(s: Scalars, equation: str) -> Call:
+    """The kernel of a contraction and the maps on its result, with its arguments."""
+    graph, group = s.graph, s.group
+    assert group.root is not None
+    node = graph.nodes[group.root]
+    arranged = _arrange(graph, node)
+    assert arranged is not None
+    s.parameters.scratch(s.declare(extent(arranged.k, tuple(a.size.known(graph.sizes) for a in node.loops))))
+    return finish(s, group, _Products(s, node, arranged).body(), equation)
+
+
+class _Products:
+    def __init__(self, s: Scalars, node: Node, arranged: _Arranged) -> None:
+        self.s, self.node, self.a = s, node, arranged
+        self.extents = tuple(x.size.known(s.sizes) for x in node.loops)
+        root = s.group.root
+        assert root is not None
+        self.saved_accesses = [x for x in all_accesses(s) if any(stride.terms for stride in x.strides)]
+        self.root = root
+
+    def body(self) -> tuple[Statement, ...]:
+        s, a = self.s, self.a
+        left, right = s.buffer(a.left.value), s.buffer(a.right.value)
+        batch, batch_split = self._counter(a.batch, "g")
+        m, m_split = self._counter(a.m, "m")
+        n, n_split = self._counter(a.n, "n")
+        top, outer, row, element = self._levels()
+        total = s.names.new("total")
+        element.known[self.root, tuple(range(len(self.node.axes)))] = Local(total)
+        for value in sorted(s.group.saved):
+            s.store(value, element)
+        product = Product(
+            left,
+            right,
+            self._strides(a.left_access, a.m, a.k),
+            self._strides(a.right_access, a.k, a.n),
+            self._offset(a.left_access, a.batch),
+            self._offset(a.right_access, a.batch),
+            (batch, s.declare(extent(a.batch, self.extents))),
+            batch_split,
+            (m, s.declare(extent(a.m, self.extents))),
+            (n, s.declare(extent(a.n, self.extents))),
+            s.declare(extent(a.k, self.extents)),
+            m_split,
+            n_split,
+            (*outer.statements, *row.statements),
+            tuple(element.statements),
+            total,
+            "scratch",
+        )
+        return (*top.statements, product)
+
+    def _levels(self) -> tuple[Level, Level, Level, Level]:
+        batch, m = set(self.a.batch), set(self.a.m)
+        everything = frozenset(range(len(self.node.axes)))
+        levels = (Level(frozenset()), Level(frozenset(batch)), Level(frozenset(batch | m)), Level(everything))
+        self.s.levels = list(levels)
+        return levels
+
+    def _counter(self, loops: tuple[int, ...], wanted: str) -> tuple[str, Split | None]:
+        """One counter for a class of loops, taken apart where the maps on the result walk them apart."""
+        s = self.s
+        name = s.names.new(wanted)
+        runs = merge(loops, s.extents, self._relevant(loops))
+        if len(runs) <= 1:
+            for run in runs:
+                s.counters[run[-1]] = ((name, ONE),)
+            return name, None
+        names = tuple(s.names.new(f"{wanted}_") for _ in runs)
+        extents = tuple(s.declare(extent(run, s.extents)) for run in runs)
+        for part, run in zip(names, runs, strict=True):
+            s.counters[run[-1]] = ((part, ONE),)
+        return name, Split(names, extents, name)
+
+    def _relevant(self, loops: tuple[int, ...]) -> list[Access]:
+        batch = [self.a.left_access, self.a.right_access] if set(loops) <= set(self.a.batch) else []
+        return [*self.saved_accesses, *batch]
+
+    def _strides(self, access: Access, first: Sequence[int], second: Sequence[int]) -> tuple[Size, Size]:
+        declare = self.s.declare
+        return declare(access.strides[first[-1]]), declare(access.strides[second[-1]])
+
+    def _offset(self, access: Access, loops: tuple[int, ...]) -> Offset:
+        terms = []
+        for loop in loops:
+            if loop in self.s.counters and access.strides[loop].terms:
+                stride = self.s.declare(access.strides[loop])
+                terms += [(name, stride * factor) for name, factor in self.s.counters[loop]]
+        return Offset(tuple(terms))

@@ -1,0 +1,370 @@
+"""Groups of rows and of columns as kernels.
+
+A row is walked once for each phase: a reduction ends a phase, since what hangs on it needs the whole row first.
+
+    softmax:   for each row:   loop: m = max(x)   |   loop: s = sum(exp(x - m))   |   loop: y = exp(x - m) / s
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from archspec.ir.sizes import Size
+from archspec.ops import OPS
+from archspec.plan.kernel import (
+    FLOAT,
+    Accumulate,
+    Blocks,
+    Call,
+    Constant,
+    For,
+    Let,
+    Load,
+    Local,
+    Offset,
+    Split,
+    Start,
+    Statement,
+    Store,
+    Within,
+)
+from archspec.plan.layout import ONE, Access, extent, merge
+from archspec.plan.scalars import Level, Scalars, short_name
+from archspec.plan.wrap import finish
+
+FLAT_BLOCK = 1024
+COLUMN_BLOCK = 64
+
+
+def rows_call(s: Scalars, equation: str) -> Call:
+    """The kernel of a group of rows, with its arguments."""
+    return _Rows(s).call(equation)
+
+
+class _Rows:
+    def __init__(self, s: Scalars) -> None:
+        self.s, self.graph, self.group = s, s.graph, s.group
+        group = s.group
+        self.phase: dict[int, int] = {}
+        self.inner = frozenset(group.inner_loops)
+        self._find_phases()
+        accesses = list(all_accesses(self.s))
+        self.outer_runs = merge(list(group.outer_loops), self.s.extents, accesses)
+        self.inner_runs = merge(list(group.inner_loops), self.s.extents, accesses)
+        self.whole = merge(range(len(group.space)), self.s.extents, accesses)
+
+    # --- phases -----------------------------------------------------------------------------------------------
+
+    def _members(self) -> list[int]:
+        return sorted(v for v in self.group.place if self.graph.nodes[v].op != "constant")
+
+    def _is_inner(self, value: int) -> bool:
+        """Whether the node has a value for each point along the row."""
+        node = self.graph.nodes[value]
+        return bool(set(self.group.place[value][: len(node.axes)]) & self.inner)
+
+    def _find_phases(self) -> None:
+        """The loop along the row in which each node can be computed at the earliest."""
+        for value in self._members():
+            node = self.graph.nodes[value]
+            ready = [self.phase[o.value] for o in node.operands if o.value in self.phase]
+            ends = [p + 1 for o, p in self._reduced_operands(node)]
+            self.phase[value] = max([0, *ready, *ends])
+
+    def _reduced_operands(self, node: object) -> list[tuple[int, int]]:
+        operands = [o.value for o in node.operands if o.value in self.phase]  # type: ignore[attr-defined]
+        return [(v, self.phase[v]) for v in operands if OPS[self.graph.nodes[v].op].kind == "reduce"]
+
+    def _reductions(self, phase: int) -> list[int]:
+        return [v for v in self._members() if OPS[self.graph.nodes[v].op].kind == "reduce" and self.phase[v] == phase]
+
+    # --- the kernel -------------------------------------------------------------------------------------------
+
+    def call(self, equation: str) -> Call:
+        no_reductions = not any(OPS[self.graph.nodes[v].op].kind == "reduce" for v in self._members())
+        if no_reductions and len(self.whole) == 1 and len(self.group.space) >= 1:
+            return self._flat(equation)
+        return self._nested(equation)
+
+    def _flat(self, equation: str) -> Call:
+        """Maps over buffers that lie alike: one loop over all elements, in blocks."""
+        s, group = self.s, self.group
+        start, i, count = (s.names.new(n) for n in ("start", "i", "count_"))
+        last = len(group.space) - 1
+        s.counters = {last: ((start, ONE), (i, ONE))}
+        top, body = Level(frozenset()), Level(frozenset(range(len(group.space))))
+        s.levels = [top, body]
+        for value in sorted(group.saved):
+            s.store(value, body)
+        size = s.declare(extent(range(len(group.space)), s.extents))
+        inside = (Within(i, count, tuple(body.statements)),)
+        loop = Blocks(i, start, count, size, FLAT_BLOCK, inside)
+        return finish(s, group, (*top.statements, loop), equation)
+
+    def _nested(self, equation: str) -> Call:
+        s, group = self.s, self.group
+        top = Level(frozenset())
+        row_variable, row_split = self._outer_counters()
+        row = Level(frozenset(group.outer_loops))
+        s.levels = [top, row]
+        inner_variables = self._inner_counters()
+        self._choose_temporaries()
+        for phase in range(max(self.phase.values(), default=0) + 1):
+            self._phase(phase, row, inner_variables)
+        for value in sorted(group.saved):
+            if not self._is_inner(value):
+                s.store(value, row)
+        rows = s.declare(extent(group.outer_loops, s.extents))
+        loop = For(row_variable, rows, (*row_split, *row.statements), "parallel")
+        return finish(s, group, (*top.statements, loop), equation)
+
+    def _outer_counters(self) -> tuple[str, tuple[Statement, ...]]:
+        return counters(self.s, self.outer_runs, "row")
+
+    def _inner_counters(self) -> list[tuple[str, Size]]:
+        variables = []
+        for run in self.inner_runs:
+            name = self.s.names.new("j")
+            self.s.counters[run[-1]] = ((name, ONE),)
+            variables.append((name, self.s.declare(extent(run, self.s.extents))))
+        return variables
+
+    def _phase(self, phase: int, row: Level, variables: Sequence[tuple[str, Size]]) -> None:
+        """One walk along the row: the reductions and stores whose turn it is."""
+        s = self.s
+        stores = [v for v in sorted(self.group.saved) if self._is_inner(v) and self.phase[v] == phase]
+        reductions = self._reductions(phase)
+        temporaries = [v for v in self.s.temporary if self.phase[v] == phase]
+        s.early = {v for v in self.phase if self._is_inner(v) and self.phase[v] < phase}
+        if not (stores or reductions or temporaries):
+            return
+        body = Level(frozenset(range(len(self.group.space))))
+        s.levels = [s.levels[0], row, body]
+        for value in reductions:
+            self._accumulate(value, row, body)
+        for value in temporaries:
+            scalar = s.value(value, self.group.place[value])
+            body.statements.append(Store("scratch", s.temporary[value], scalar, FLOAT))
+        for value in stores:
+            s.store(value, body)
+        row.statements.append(loops(variables, tuple(body.statements)))
+        s.levels = s.levels[:2]
+    def _accumulate(self, value: int, row: Level, body: Level) -> None:
+        node, place = self.graph.nodes[value], self.group.place[value]
+        operand = node.operands[0]
+        name = self.s.names.new(short_name(node))
+        row.statements.append(Start(name, node.op))
+        scalar = self.s.value(operand.value, tuple(place[i] for i in operand.index))
+        dims = place[len(node.axes) :]
+        position = self.s.offset(Access.of(node.reduced, dims, len(self.group.space), self.graph.sizes))
+        body.statements.append(Accumulate(name, node.op, scalar, position if node.op == "argmax" else None))
+        row.known[value, place[: len(node.axes)]] = Local(f"{name}_at" if node.op == "argmax" else name)
+
+    # --- values needed in several walks ---------------------------------------------------------------------------
+
+    def _choose_temporaries(self) -> None:
+        """Values that a later walk needs, cost much and are not stored anyway: kept in scratch memory of the thread."""
+        wanted = sorted(v for v in self._needed_later() if not OPS[self.graph.nodes[v].op].cheap)
+        if not wanted:
+            return
+        length = extent(self.group.inner_loops, self.s.extents)
+        scratch = self.s.parameters.scratch(length * Size.number(len(wanted)))
+        assert scratch == "scratch"
+        self.s.declare(length)
+        for k, value in enumerate(wanted):
+            terms = [("own", ONE), *self._inner_offset().terms]
+            if k:
+                terms.append(("", length * Size.number(k)))
+            self.s.temporary[value] = Offset(tuple(terms))
+
+    def _inner_offset(self) -> Offset:
+        """The number of the point along the row."""
+        axes = [self.group.space[d] for d in self.group.inner_loops]
+        access = Access.of(axes, list(self.group.inner_loops), len(self.group.space), self.graph.sizes)
+        return self.s.offset(access)
+
+    def _needed_later(self) -> set[int]:
+        found: set[int] = set()
+        for phase in range(1, max(self.phase.values(), default=0) + 1):
+            roots = [v for v in self.group.saved if self._is_inner(v) and self.phase[v] == phase]
+            stack = [o.value for v in (*roots, *self._reductions(phase)) for o in self.graph.nodes[v].operands]
+            seen: set[int] = set()
+            while stack:
+                v = stack.pop()
+                if v in seen or v not in self.phase or not self._is_inner(v):
+                    continue
+                seen.add(v)
+                if self.phase[v] < phase and v not in self.group.saved:
+                    found.add(v)
+                if self.phase[v] == phase or OPS[self.graph.nodes[v].op].cheap:
+                    stack += [o.value for o in self.graph.nodes[v].operands]
+        return found
+
+
+def columns_call(s: Scalars, equation: str) -> Call:
+    """The kernel of a reduction over leading loops: blocks of columns, each summed down in order."""
+    return _Columns(s).call(equation)
+
+
+class _Columns:
+    def __init__(self, s: Scalars) -> None:
+        self.s, self.graph, self.group = s, s.graph, s.group
+        group = s.group
+        assert group.root is not None
+        self.root = group.root
+        accesses = list(all_accesses(self.s))
+        columns = range(group.outer + group.inner, len(group.space))
+        self.outer_runs = merge(list(group.outer_loops), self.s.extents, accesses)
+        self.reduced_runs = merge(list(group.inner_loops), self.s.extents, accesses)
+        self.column_runs = merge(list(columns), self.s.extents, accesses)
+
+    def call(self, equation: str) -> Call:
+        s, group = self.s, self.group
+        s.parameters.scratch(self._block())
+        top, outer = Level(frozenset()), Level(frozenset(group.outer_loops))
+        outer_variable, outer_split = counters(s, self.outer_runs, "row")
+        start, count, c = (s.names.new(n) for n in ("start", "columns", "c"))
+        column_split = self._column_counters(start, c)
+        reduced = [(s.names.new("i"), run) for run in self.reduced_runs]
+        for name, run in reduced:
+            s.counters[run[-1]] = ((name, ONE),)
+        inside = self._sum_down(top, outer, reduced, c, count, column_split)
+        after = self._after(top, outer, c, count, column_split)
+        node = self.graph.nodes[self.root]
+        total = Offset((("own", ONE), (c, ONE)))
+        clear = Within(c, count, (Store("scratch", total, _identity(node.op), FLOAT),))
+        blocks = self._blocks(c, start, count, (*outer.statements, clear, *inside, *after))
+        if not group.outer:
+            return finish(s, group, (*top.statements, blocks), equation)
+        rows = s.declare(extent(group.outer_loops, s.extents))
+        loop = For(outer_variable, rows, (*outer_split, blocks), "parallel")
+        return finish(s, group, (*top.statements, loop), equation)
+
+    def _block(self) -> Size:
+        return Size.number(COLUMN_BLOCK)
+
+    def _blocks(self, c: str, start: str, count: str, body: tuple[Statement, ...]) -> Blocks:
+        columns = range(self.group.outer + self.group.inner, len(self.group.space))
+        size = self.s.declare(extent(columns, self.s.extents))
+        return Blocks(c, start, count, size, COLUMN_BLOCK, body)
+
+    def _column_counters(self, start: str, c: str) -> tuple[Statement, ...]:
+        """Counters of the column loops from the flat number of a column, `start + c`."""
+        s = self.s
+        if not self.column_runs:
+            return ()
+        if len(self.column_runs) == 1:
+            s.counters[self.column_runs[0][-1]] = ((start, ONE), (c, ONE))
+            return ()
+        names = tuple(s.names.new("n") for _ in self.column_runs)
+        extents = tuple(s.declare(extent(run, s.extents)) for run in self.column_runs)
+        for name, run in zip(names, self.column_runs, strict=True):
+            s.counters[run[-1]] = ((name, ONE),)
+        return (Split(names, extents, f"{start} + {c}"),)
+
+    def _sum_down(
+        self,
+        top: Level,
+        outer: Level,
+        reduced: list[tuple[str, tuple[int, ...]]],
+        c: str,
+        count: str,
+        split: tuple[Statement, ...],
+    ) -> tuple[Statement, ...]:
+        s, group = self.s, self.group
+        node, place = self.graph.nodes[self.root], group.place[self.root]
+        line = Level(frozenset((*group.outer_loops, *group.inner_loops)))
+        body = Level(frozenset(range(len(group.space))))
+        s.levels = [top, outer, line, body]
+        operand = node.operands[0]
+        scalar = s.value(operand.value, tuple(place[i] for i in operand.index))
+        total = Offset((("own", ONE), (c, ONE)))
+        name, new = s.names.new("total"), s.names.new("total")
+        body.statements += [
+            Load(name, FLOAT, "scratch", total),
+            Let(new, FLOAT, _pairwise(node.op), (Local(name), scalar), (FLOAT, FLOAT)),
+            Store("scratch", total, Local(new), FLOAT),
+        ]
+        for value in sorted(group.saved - {self.root}):
+            if set(group.place[value]) & set(group.inner_loops):
+                s.store(value, body)
+        statements: tuple[Statement, ...] = (*line.statements, Within(c, count, (*split, *body.statements)))
+        for name, run in reversed(reduced):
+            statements = (For(name, s.declare(extent(run, s.extents)), statements),)
+        return statements
+
+    def _after(
+        self, top: Level, outer: Level, c: str, count: str, split: tuple[Statement, ...]
+    ) -> tuple[Statement, ...]:
+        """The maps on the sums, and the stores."""
+        s, group = self.s, self.group
+        node, place = self.graph.nodes[self.root], group.place[self.root]
+        body = Level(frozenset(group.kept_loops))
+        s.levels = [top, outer, body]
+        name = s.names.new(short_name(node))
+        body.statements.append(Load(name, FLOAT, "scratch", Offset((("own", ONE), (c, ONE)))))
+        body.known[self.root, place[: len(node.axes)]] = Local(name)
+        for value in sorted(group.saved):
+            if value == self.root or not set(group.place[value]) & set(group.inner_loops):
+                self._store(value, body)
+        return (Within(c, count, (*split, *body.statements)),)
+
+    def _store(self, value: int, body: Level) -> None:
+        dims = self.group.place[value][: len(self.graph.nodes[value].axes)]
+        scalar = self.s.value(value, dims)
+        offset = self.s.offset(self.s.access(value, dims))
+        body.statements.append(Store(self.s.buffer(value), offset, scalar, FLOAT))
+
+
+def _identity(op: str) -> Constant:
+    from archspec.ops.reductions import IDENTITY
+
+    return Constant(IDENTITY[op])
+
+
+def _pairwise(op: str) -> str:
+    """The map that joins two values as the reduction does."""
+    return {"sum": "add", "max": "maximum", "min": "minimum"}[op]
+
+
+def counters(s: Scalars, runs: Sequence[tuple[int, ...]], wanted: str) -> tuple[str, tuple[Statement, ...]]:
+    """One counter for a product of loops, and the statement that takes it apart where that is needed."""
+    variable = s.names.new(wanted)
+    if len(runs) <= 1:
+        for run in runs:
+            s.counters[run[-1]] = ((variable, ONE),)
+        return variable, ()
+    names = tuple(s.names.new("i") for _ in runs)
+    extents = tuple(s.declare(extent(run, s.extents)) for run in runs)
+    for name, run in zip(names, runs, strict=True):
+        s.counters[run[-1]] = ((name, ONE),)
+    return variable, (Split(names, extents, variable),)
+
+
+def loops(variables: Sequence[tuple[str, Size]], body: tuple[Statement, ...]) -> Statement:
+    """Nested serial loops around `body`; one turn where there are none."""
+    nest = list(variables) or [("_", ONE)]
+    for name, size in reversed(nest):
+        body = (For(name, size, body),)
+    return body[0]
+
+
+def all_accesses(s: Scalars) -> list[Access]:
+    """Every way in which a group's members read and write memory, and count their random draws."""
+    found: dict[Access, None] = {}
+
+    def visit(value: int, dims: tuple[int, ...]) -> None:
+        node = s.graph.nodes[value]
+        if node.op in ("constant", "size"):
+            return
+        found[Access.of(node.axes, dims, len(s.group.space), s.sizes)] = None
+        computed = value in s.group.place or value in s.virtual
+        if not computed or node.op == "contract":
+            return
+        place = s.group.place.get(value, dims)
+        for operand in node.operands:
+            visit(operand.value, tuple(place[i] for i in operand.index))
+
+    for value, place in s.group.place.items():
+        visit(value, place[: len(s.graph.nodes[value].axes)])
+    return list(found)

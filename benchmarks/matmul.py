@@ -94,7 +94,7 @@ def rows_by_panel(dtype: str, K: int, N: int, turned: bool) -> Kernel:
                 right, right_stride = panel, NR
             for i in range(first * MR, min(last * MR, M), MR):
                 rows = min(MR, M - i)
-                tile(at(x, i * K), K, 1, right, right_stride, K, acc, rows)
+                tile(at(x, i * K), K, 1, right, right_stride, K, acc, rows, columns)
                 for r in range(rows):
                     if columns == NR:
                         for t in range(NR):
@@ -149,12 +149,12 @@ def weight_gradient(dtype: str, M: int, K: int, N: int) -> Kernel:
                         if PACK_LEFT:
                             left, k_stride = at(left_block, (i - block * MR) * depth), MR
                         if p == 0:
-                            tile(left, row_stride, k_stride, right, right_stride, depth, acc, rows)
+                            tile(left, row_stride, k_stride, right, right_stride, depth, acc, rows, columns)
                         else:
                             for r in range(rows):
                                 for t in range(columns):
                                     acc[r * NR + t] = h[(i + r) * N + j + t]
-                            tile_onto(left, row_stride, k_stride, right, right_stride, depth, acc, rows)
+                            tile_onto(left, row_stride, k_stride, right, right_stride, depth, acc, rows, columns)
                         for r in range(rows):
                             if columns == NR:
                                 for t in range(NR):
@@ -183,7 +183,7 @@ def turned_weight_gradient(dtype: str, M: int, N: int) -> Kernel:
                 right, right_stride = panel, NR
             for i in range(0, N, MR):
                 rows = min(MR, N - i)
-                tile(at(dz, i), 1, N, right, right_stride, K, acc, rows)
+                tile(at(dz, i), 1, N, right, right_stride, K, acc, rows, columns)
                 for t in range(columns):
                     for r in range(rows):
                         h[(j + t) * N + i + r] = acc[r * NR + t]
@@ -282,7 +282,7 @@ def measure(product: str, dtype: str, shape: tuple[int, int, int], rounds: int) 
 
 def peak(dtype: str, rounds: int) -> float:
     """GFLOP/s of the core's multiply-add units with nothing to load or store: what no kernel can pass."""
-    number, shape, steps = tiles.NUMBERS[dtype], tile_shape(dtype, host_features()), 4096
+    number, shape, steps = tiles.NUMBERS[dtype], tile_shape(dtype, host_features()), 1 << 16
     chains = 16 if shape.lanes * number.nbytes == 64 else 12
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:

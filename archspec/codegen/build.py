@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from archspec.codegen import cache
 from archspec.codegen.machine import this_machine
 from archspec.codegen.shapes import TileShape, tile_shape
-from archspec.codegen.source import kernel_source, parameter_names, scratch_length
+from archspec.codegen.source import kernel_source, scratch_length
 from archspec.ir.sizes import Size
 from archspec.plan.kernel import Kernel, Product
 
-ENTRY = "entry"
 DRIVERS: dict[str, tuple[str, ...]] = {
     "wait": ("i8", "i8"),
     "post": ("i8", "int", "int", "int", "i8"),
@@ -21,9 +20,11 @@ DRIVERS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Code:
-    """One kernel as source and as machine code. `scratch` is the floats of scratch memory that each thread needs."""
+    """One kernel as source and as machine code that exports `symbol`. `scratch` is the floats of scratch memory that each
+    thread needs."""
 
     source: str
+    symbol: str
     binary: bytes
     scratch: Size
 
@@ -60,7 +61,7 @@ def build(kernels: Sequence[Kernel], precision: str, announce: Callable[[int], N
     codes = {}
     for structure, (kernel, shape, source, key) in sources.items():
         binary = found[structure] or _compile(kernel, source, precision, shape, key)
-        codes[structure] = Code(source, binary, scratch_length(kernel, shape))
+        codes[structure] = Code(source, symbol_of(key), binary, scratch_length(kernel, shape))
     return codes
 
 
@@ -73,21 +74,24 @@ def _code_only(source: str) -> str:
 def _compile(kernel: Kernel, source: str, precision: str, shape: TileShape, key: str) -> bytes:
     from archspec.codegen.native import compile_source
 
-    binary = compile_source(source, kernel.name, kernel_kinds(kernel, precision), precision, shape)
+    binary = compile_source(source, kernel.name, kernel_kinds(kernel, precision), precision, shape, symbol_of(key))
     cache.save(key, binary)
     return binary
 
 
-def driver_code(name: str) -> bytes:
-    """The machine code of a function of the driver."""
+def symbol_of(key: str) -> str:
+    """The name that an object exports its function by: one for each content."""
+    return f"archspec_{key[:32]}"
+
+
+def driver_code(name: str) -> tuple[str, bytes]:
+    """The symbol and the machine code of a function of the driver."""
     key = cache.key_of("driver", name, DRIVERS[name])
     binary = cache.load(key)
     if binary is None:
         from archspec.codegen.native import compile_driver
 
-        binary = compile_driver(name, DRIVERS[name])
+        binary = compile_driver(name, DRIVERS[name], symbol_of(key))
         cache.save(key, binary)
-    return binary
+    return symbol_of(key), binary
 
-
-__all__ = ["Code", "build", "driver_code", "kernel_kinds", "parameter_names", "product_shape"]

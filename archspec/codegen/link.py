@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from archspec.codegen.machine import this_machine
 
-ENTRY = "entry"
-
 
 class Linked:
-    """Object files that are loaded. The addresses are good for as long as this lives.
-
-    Each object gets an engine of its own, since all of them call their one symbol `entry`.
-    """
+    """Object files that are loaded. The addresses are good for as long as this lives."""
 
     def __init__(self) -> None:
-        self._engines: list[object] = []
-
-    def load(self, binary: bytes) -> int:
-        """The address of the object's entry."""
         import llvmlite.binding as llvm
 
-        engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
-        engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(binary))
-        engine.finalize_object()
-        self._engines.append(engine)
-        return int(engine.get_function_address(ENTRY))
+        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
+        self._loaded: dict[str, int] = {}
+
+    def load(self, symbol: str, binary: bytes) -> int:
+        """The address of the one symbol that an object exports."""
+        import llvmlite.binding as llvm
+
+        if symbol not in self._loaded:
+            self._engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(binary))
+            self._engine.finalize_object()
+            self._loaded[symbol] = int(self._engine.get_function_address(symbol))
+        return self._loaded[symbol]
 
 
 def _target_machine() -> object:

@@ -1,6 +1,6 @@
 """From Python source to machine code: Numba types and lowers it, LLVM optimises it, the object file is kept.
 
-The object exports one symbol, `entry(arguments, thread, threads)`, which unpacks a row of 64-bit words and calls the
+An object exports one symbol, a function of (words, thread, threads) that unpacks a row of 64-bit words and calls the
 kernel. Pointers are declared not to alias, which lets LLVM vectorise without run-time checks: a check could choose
 scalar code for one layout and vector code for another, and results would depend on addresses.
 """
@@ -25,7 +25,6 @@ from archspec.codegen import driver, intrinsics, tiles
 from archspec.codegen.shapes import TileShape
 from archspec.ops import OPS
 
-ENTRY = "entry"
 # `fast` would also drop NaN and infinity checks and divide by estimates, which differ between vector and scalar code.
 FLAGS = {"contract", "reassoc", "nsz"}
 EXACT = {"contract", "nsz"}
@@ -44,38 +43,40 @@ class _KernelCompiler(_FunctionCompiler):
 
 
 @global_compiler_lock
-def compile_source(source: str, name: str, kinds: Sequence[str], precision: str, shape: TileShape) -> bytes:
-    """The object file of the kernel `name` in `source`.
+def compile_source(
+    source: str, name: str, kinds: Sequence[str], precision: str, shape: TileShape, symbol: str
+) -> bytes:
+    """The object file of the kernel `name` in `source`, which exports it as `symbol`.
 
     `kinds` are the types of its parameters before `thread` and `threads`: f4, f8, i8 and u1 for pointers, int for words.
     """
     names = dict(_environment(precision, shape))
     exec(compile(source, f"<{name}>", "exec"), names)
-    return _compile(names[name], kinds)
+    return _compile(names[name], kinds, symbol)
 
 
 @global_compiler_lock
-def compile_driver(name: str, kinds: Sequence[str]) -> bytes:
+def compile_driver(name: str, kinds: Sequence[str], symbol: str) -> bytes:
     """The object file of one of the functions of `driver`."""
     names: dict[str, Any] = {n: getattr(intrinsics, n) for n in _DRIVER_INTRINSICS}
     bodies = {f.__name__: _with_globals(f, names) for f in (driver.meet, driver.drive, driver.wait, driver.post)}
     for body in bodies.values():
         body.__globals__.update({n: njit(nogil=True)(b) for n, b in bodies.items() if n in ("meet", "drive")})
-    return _compile(bodies[name], kinds)
+    return _compile(bodies[name], kinds, symbol)
 
 
 _DRIVER_INTRINSICS = ("pointer_at", "words_at", "call_kernel", "fetch_add", "load_acquire", "yield_processor")
 
 
-def _compile(function: Any, kinds: Sequence[str]) -> bytes:
+def _compile(function: Any, kinds: Sequence[str], symbol: str) -> bytes:
     signature = (*(_NUMBA_TYPES[kind] for kind in kinds), types.int64, types.int64)
     options = {"nopython": True, "nogil": True, "fastmath": FLAGS, "error_model": "numpy"}
     worker = _KernelCompiler(function, registry.cpu_target, options, {}, compiler.Compiler)
     result = worker.compile(signature, types.void)
     library = result.library
-    library.add_ir_module(_entry_module(result, signature))
+    library.add_ir_module(_entry_module(result, signature, symbol))
     library.finalize()
-    return _emit(library)
+    return _emit(library, symbol)
 
 
 _NUMBA_TYPES: dict[str, Any] = {
@@ -87,13 +88,13 @@ _NUMBA_TYPES: dict[str, Any] = {
 }
 
 
-def _entry_module(result: Any, signature: Sequence[Any]) -> ir.Module:
-    """`entry(words, thread, threads)`: each word is a number or an address."""
+def _entry_module(result: Any, signature: Sequence[Any], symbol: str) -> ir.Module:
+    """`symbol(words, thread, threads)`: each word is a number or an address."""
     context, description = result.target_context, result.fndesc
-    module = context.create_module(ENTRY)
+    module = context.create_module(symbol)
     kind = context.call_conv.get_function_type(description.restype, description.argtypes)
     callee = ir.Function(module, kind, description.llvm_func_name)
-    entry = ir.Function(module, ir.FunctionType(ir.VoidType(), [WORD.as_pointer(), WORD, WORD]), ENTRY)
+    entry = ir.Function(module, ir.FunctionType(ir.VoidType(), [WORD.as_pointer(), WORD, WORD]), symbol)
     builder = ir.IRBuilder(entry.append_basic_block("entry"))
     values = []
     for i, argument in enumerate(signature[:-2]):
@@ -106,11 +107,11 @@ def _entry_module(result: Any, signature: Sequence[Any]) -> ir.Module:
     return module
 
 
-def _emit(library: Any) -> bytes:
-    """The object file, with every symbol but the entry private: objects of several kernels are loaded side by side."""
+def _emit(library: Any, symbol: str) -> bytes:
+    """The object file, with every symbol but `symbol` private: objects of several kernels are loaded side by side."""
     module = library._final_module
     for item in (*module.functions, *module.global_variables):
-        if not item.is_declaration and item.name != ENTRY:
+        if not item.is_declaration and item.name != symbol:
             item.linkage = "internal"
     return library._codegen._tm.emit_object(module)
 

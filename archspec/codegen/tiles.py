@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -39,6 +39,8 @@ Value = ir.Value
 Body = Callable[..., None]
 
 INDEX = ir.IntType(64)
+import os
+CUTS_ROWS=eval(os.environ.get('CUTS','(2,4)'))
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,11 @@ class TileShape:
         return self.vectors * self.lanes
 
     @property
-    def heights(self) -> tuple[int, ...]:
-        """The row counts that have code of their own, so that few rows do not pay for a whole tile."""
-        return (2, self.rows // 2, self.rows) if self.rows >= 6 else (2, self.rows)
+    def cuts(self) -> tuple[TileShape, ...]:
+        """The shapes that have code of their own, so that few rows or columns do not pay for a whole tile; itself last."""
+        low = [replace(self, rows=rows) for rows in CUTS_ROWS if rows < self.rows]
+        thin = [replace(self, vectors=1)] if self.vectors > 1 else []
+        return (*low, *thin, self)
 
 
 class Primitives(NamedTuple):
@@ -174,8 +178,8 @@ def tile_intrinsic(number: Number, shape: TileShape, onto: bool) -> Any:
         emit_tile(builder, number, shape, onto, *arguments)
 
     @intrinsic
-    def tile(typing, left, row_stride, k_stride, right, right_stride, k, acc, rows):  # type: ignore[no-untyped-def]
-        return outlined(name, body, number, "pii pii pi")
+    def tile(typing, left, row_stride, k_stride, right, right_stride, k, acc, rows, columns):  # type: ignore[no-untyped-def]
+        return outlined(name, body, number, "pii pii pii")
 
     return tile
 
@@ -236,30 +240,32 @@ def define(function: ir.Function, body: Body) -> ir.Function:
 
 
 def emit_tile(builder: Builder, number: Number, shape: TileShape, onto: bool, *arguments: Value) -> None:
-    emit_heights(builder, number, shape, onto, shape.heights, arguments)
+    """Chooses the smallest of the shape's cuts that holds the rows and columns, and emits the code of each."""
+    *operands, rows, columns = arguments
+
+    def choose(cuts: tuple[TileShape, ...]) -> None:
+        first, *rest = cuts
+        if not rest:
+            emit_sums(builder, number, first, shape.columns, onto, *operands, rows)
+            return
+        fits = builder.and_(
+            builder.icmp_signed("<=", rows, INDEX(first.rows)), builder.icmp_signed("<=", columns, INDEX(first.columns))
+        )
+        with builder.if_else(fits) as (then, otherwise):
+            with then:
+                choose((first,))
+            with otherwise:
+                choose(tuple(rest))
+
+    choose(shape.cuts)
 
 
-def emit_heights(
-    builder: Builder, number: Number, shape: TileShape, onto: bool, heights: tuple[int, ...], arguments: tuple[Value, ...]
-) -> None:
-    """The code of the first of `heights` that holds all rows."""
-    if len(heights) == 1:
-        emit_rows(builder, number, shape, onto, heights[0], *arguments)
-        return
-    rows = arguments[-1]
-    with builder.if_else(builder.icmp_signed("<=", rows, INDEX(heights[0]))) as (fits, larger):
-        with fits:
-            emit_rows(builder, number, shape, onto, heights[0], *arguments)
-        with larger:
-            emit_heights(builder, number, shape, onto, heights[1:], arguments)
-
-
-def emit_rows(
+def emit_sums(
     builder: Builder,
     number: Number,
-    shape: TileShape,
+    cut: TileShape,
+    acc_stride: int,
     onto: bool,
-    height: int,
     left: Value,
     row_stride: Value,
     k_stride: Value,
@@ -269,23 +275,22 @@ def emit_rows(
     acc: Value,
     rows: Value,
 ) -> None:
-    """`height` rows of sums in registers; a row beyond the last valid one reads the last again."""
+    """The sums of one cut, in registers for all k; a row beyond the last valid one reads the last again."""
     last = builder.sub(rows, INDEX(1))
-    lefts = [builder.gep(left, [builder.mul(minimum(builder, INDEX(r), last), row_stride)]) for r in range(height)]
-    places = [r * shape.columns + v * shape.lanes for r in range(height) for v in range(shape.vectors)]
-    vector = number.vector(shape.lanes)
-    multiply_add = multiply_adder(builder, number, shape)
+    lefts = [builder.gep(left, [builder.mul(minimum(builder, INDEX(r), last), row_stride)]) for r in range(cut.rows)]
+    places = [r * acc_stride + v * cut.lanes for r in range(cut.rows) for v in range(cut.vectors)]
+    multiply_add = multiply_adder(builder, number, cut)
 
     def step(p: Value, sums: list[Value]) -> list[Value]:
         panel_row = builder.gep(right, [builder.mul(p, right_stride)])
-        rights = [load(builder, number, shape.lanes, panel_row, INDEX(v * shape.lanes)) for v in range(shape.vectors)]
+        rights = [load(builder, number, cut.lanes, panel_row, INDEX(v * cut.lanes)) for v in range(cut.vectors)]
         from_left = builder.mul(p, k_stride)
-        values = (splat(builder, builder.load(builder.gep(row, [from_left])), shape.lanes) for row in lefts)
+        values = (splat(builder, builder.load(builder.gep(row, [from_left])), cut.lanes) for row in lefts)
         pairs = [(value, across) for value in values for across in rights]
         return [multiply_add(value, across, sum_) for (value, across), sum_ in zip(pairs, sums, strict=True)]
 
-    zero = ir.Constant(vector, [0.0] * shape.lanes)
-    initial = [load(builder, number, shape.lanes, acc, INDEX(place)) if onto else zero for place in places]
+    zero = ir.Constant(number.vector(cut.lanes), [0.0] * cut.lanes)
+    initial = [load(builder, number, cut.lanes, acc, INDEX(place)) if onto else zero for place in places]
     for place, total in zip(places, fold(builder, INDEX(0), k, 1, initial, step), strict=True):
         store(builder, number, total, acc, INDEX(place))
 

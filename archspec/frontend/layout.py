@@ -20,7 +20,7 @@ WIDEST_ALIGNED = 16
 
 _SECTIONS = ("data", "train", "generate")
 _PLACE_ENDS = ("NAME", ")", "]")
-_VALUE_ENDS = (*_PLACE_ENDS, "INT", "FLOAT", "STRING", "true", "false")
+_VALUE_ENDS = (*_PLACE_ENDS, "..", "INT", "FLOAT", "STRING", "true", "false")
 _TIGHT_IN_INDEX = ("+", "-", "*", "/", "%")
 _START = Token("{", "", 0, 0)
 
@@ -79,13 +79,16 @@ def lay_out(text: str) -> str:
 
 
 def _words(tokens: list[Token]) -> Iterator[Word]:
-    breaks = 0
+    breaks, previous = 0, _START
     for token in tokens:
         if token.kind == "_NEWLINE":
             breaks += 1
-        else:
-            yield Word(token, breaks)
-            breaks = 0
+            continue
+        if token.kind == "where" and previous.kind not in _VALUE_ENDS:
+            # The name `where`, as in `where(c, a, b)`, and not the word in `softmax[j where j <= i]`.
+            token = token._replace(kind="NAME")
+        yield Word(token, breaks)
+        breaks, previous = 0, token
 
 
 # --- lines -------------------------------------------------------------------------------------------------------

@@ -50,12 +50,16 @@ class Plan:
         return {v: s for v, s in spans.items() if not is_leaf(self.graph.nodes[v])}
 
 
-def make_plan(graph: Graph) -> Plan:
-    """The plan of an optimised graph. Kernels of equal structure are shared under the first one's name."""
+def make_plan(graph: Graph, into: Mapping[str, str] | None = None) -> Plan:
+    """The plan of an optimised graph. Kernels of equal structure are shared under the first one's name.
+
+    `into` says which outputs are written over which inputs, element by element.
+    """
     graph = prepare(graph)
     groups = fuse(graph)
     virtual = virtual_nodes(graph)
     storage = take_over(graph, groups, virtual)
+    storage.update({graph.outputs[out]: graph.inputs[name] for out, name in (into or {}).items()})
     calls = [_call(graph, group, virtual, storage) for group in groups]
     return verify_plan(Plan(graph, _shared(calls), storage))
 
@@ -96,12 +100,13 @@ def verify_plan(plan: Plan) -> Plan:
     written: set[int] = set()
     for call in plan.calls:
         for value in call.reads:
-            if value not in written and not is_leaf(plan.graph.nodes[value]):
+            if plan.storage.get(value, value) not in written and not is_leaf(plan.graph.nodes[value]):
                 raise BrokenPlan(f"`{call.kernel.name}` reads node {value} before it is written")
         if len(call.arguments) != len(call.kernel.parameters):
             raise BrokenPlan(f"`{call.kernel.name}` gets {len(call.arguments)} arguments")
         written.update(call.writes)
     for name, value in plan.graph.outputs.items():
-        if plan.storage.get(value, value) not in written:
+        place = plan.storage.get(value, value)
+        if place not in written:
             raise BrokenPlan(f"no kernel writes the output `{name}`")
     return plan

@@ -19,7 +19,7 @@ strings = st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled
     lambda value: s.String(SPAN, value)
 )
 booleans = st.booleans().map(lambda value: s.Boolean(SPAN, value))
-name_nodes = names.map(lambda name: s.Name(SPAN, name))
+name_nodes = (names | st.just("where")).map(lambda name: s.Name(SPAN, name))
 leaves = st.one_of(name_nodes, numbers, strings, booleans)
 
 BINARY = ["+", "-", "*", "/", "%", "@", "^", "==", "!=", "<", "<=", ">", ">=", "and", "or"]
@@ -88,7 +88,8 @@ blocks = st.tuples(
     tuples(node(s.SettingParameter, names, st.none() | small)),
     tuples(tensors, 1),
     tuples(statements),
-).map(lambda fields: s.Block(SPAN, *fields, name_span=SPAN))
+    st.just(SPAN),
+).map(lambda fields: s.Block(SPAN, *fields))
 
 rules = st.recursive(
     st.one_of(assigns, lets, requires), lambda inner: node(s.Rule, strings, tuples(inner)), max_leaves=3

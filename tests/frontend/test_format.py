@@ -53,6 +53,7 @@ def test_comments_and_blanks_anywhere_between_lines(file: s.File, data: st.DataO
         ("let a = not(b)and c if(d)else[e]", "let a = not (b) and c if (d) else [e]"),
         ("let a = x|>repeat 3{f|>g}", "let a = x |> repeat 3 { f |> g }"),
         ("block f[ K ](x[B]:V,p = 1)->(y[.., D]){}", "block f[K](x[B]: V, p=1) -> (y[.., D]) {}"),
+        ("let a = where (x[j where (c)],-1,where)", "let a = where(x[j where (c)], -1, where)"),
         ("let a = 1   # why  \t", "let a = 1  # why"),
         ("let a = 1; let b = 2;", "let a = 1\nlet b = 2"),
     ],

@@ -82,6 +82,13 @@ def test_numbers(literal: str, expected: float) -> None:
     assert repr(number.value) == repr(expected)
 
 
+def test_where_is_a_word_only_after_axes() -> None:
+    assert grouped(value("where(a, b, c) + where")) == "(where(a, b, c) + where)"
+    index = value("softmax[.., j where where(a, j)]")
+    assert isinstance(index, s.Index)
+    assert len(index.indices) == 2 and index.where == value("where(a, j)")
+
+
 def test_strings() -> None:
     assert value(r'"a\"b\\n\n\t#{é"') == s.String(value("1").span, 'a"b\\n\n\t#{é')
     assert isinstance(value('"\0\u202e"'), s.String)

@@ -1,0 +1,94 @@
+"""Threads that run tables of kernel calls together."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import weakref
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of (address, barrier before it, arguments …). `owners` keeps alive what the addresses point to."""
+
+    words: NDArray[np.int64]
+    owners: tuple[Any, ...] = ()
+
+
+class Executor:
+    """Runs tables on `threads` threads: the caller's and workers that wait in native code between steps.
+
+    `post` and `wait` are addresses of the driver's functions; ctypes lets go of the GIL while they run.
+    """
+
+    def __init__(self, post: int, wait: int, threads: int) -> None:
+        self.threads = threads
+        self._post = ENTRY(post)
+        self._board = np.zeros(8 + 2 * threads, np.int64)
+        self._counters = np.zeros(8, np.int64)
+        self._words = np.zeros(5, np.int64)
+        self._words[[0, 4]] = self._board.ctypes.data, self._counters.ctypes.data
+        self._words_address = self._words.ctypes.data
+        self._workers = [_Worker(wait, self._board, self._counters, i, threads) for i in range(1, threads)]
+        self._finalizer = weakref.finalize(self, _stop, self._workers)
+
+    def run(self, table: Table, rows: slice | None = None) -> None:
+        """Runs all rows of a table, or a slice of them, and returns when every thread is done."""
+        words = table.words if rows is None else table.words[rows]
+        self._words[1:4] = words.ctypes.data, words.shape[0], words.shape[1]
+        for worker in self._workers:
+            worker.wake()
+        self._post(self._words_address, 0, self.threads)
+
+    def close(self) -> None:
+        """Ends the workers."""
+        self._finalizer()
+
+
+class _Worker:
+    """One thread beside the caller's. It sleeps after a while without work, so that an idle program takes no CPU."""
+
+    def __init__(self, wait: int, board: NDArray[np.int64], counters: NDArray[np.int64], number: int, threads: int) -> None:
+        self._wait = ENTRY(wait)
+        self._words = np.array([board.ctypes.data, counters.ctypes.data], np.int64)
+        self._board, self._counters = board, counters
+        self._number, self._threads = number, threads
+        self._event = threading.Event()
+        self.resting = False
+        self.stopping = False
+        self._thread = threading.Thread(target=self._live, name=f"archspec-{number}", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        if self.resting:
+            self._event.set()
+
+    def stop(self) -> None:
+        self.stopping = True
+        self._event.set()
+        self._thread.join(timeout=5)
+
+    def _live(self) -> None:
+        while not self.stopping:
+            self._wait(self._words.ctypes.data, self._number, self._threads)
+            self._rest()
+
+    def _rest(self) -> None:
+        """Sleeps until woken. A table posted between the last look and the flag is seen by the second look."""
+        self.resting = True
+        if self._board[4 + self._number] == self._board[0] and not self.stopping:
+            self._event.wait()
+        self._event.clear()
+        self.resting = False
+
+
+def _stop(workers: list[_Worker]) -> None:
+    for worker in workers:
+        worker.stop()

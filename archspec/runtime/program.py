@@ -1,0 +1,241 @@
+"""A compiled program: the outputs of a model, its loss, its gradient, its training step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from archspec.diagnostics import ArchError, Diagnostic, did_you_mean
+from archspec.ir.graph import INT, Graph
+from archspec.ir.sizes import shape_text
+from archspec.runtime.executor import Executor, Table
+from archspec.runtime.stage import Array, Bound, Stage
+from archspec.runtime.weights import Layout, Weights
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The plans of a program: evaluation with and without the loss, training, the norm of the gradient, the update."""
+
+    forward: Callable[[], Stage]
+    loss: Callable[[], Stage] | None = None
+    train: Callable[[], Stage] | None = None
+    norm: Callable[[], Stage] | None = None
+    update: Callable[[], Stage] | None = None
+
+
+@dataclass
+class State:
+    """The buffers of a program: what training changes."""
+
+    weights: Array
+    gradient: Array
+    optimizer: Mapping[str, Array]
+    step: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What the host works out for each update: `rate(lr, t)` is the scheduled learning rate of a segment, `scalars(t)`
+    the optimiser's own."""
+
+    rate: Callable[[float, int], float]
+    scalars: Callable[[int], Mapping[str, float]]
+
+
+class Program:
+    """One model, compiled. Made by `Spec.compile`.
+
+    Methods take the model's inputs by name, `x=…`, as arrays whose axes are those of the spec; the batch may have any
+    size. All errors in them are `ArchError`s.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        results: tuple[str, ...],
+        layout: Layout,
+        state: State,
+        stages: Stages,
+        executor: Executor,
+        pace: Pace | None,
+        scalars: Mapping[str, Array],
+    ) -> None:
+        self.graph, self.results, self.layout, self.state = graph, results, layout, state
+        self.weights = Weights(layout, state.weights)
+        self._stages, self._executor, self._pace, self._scalars = stages, executor, pace, scalars
+        self._step_tables: dict[tuple[Any, ...], Table] = {}
+        self._made: dict[str, Stage] = {}
+
+    # --- what users call --------------------------------------------------------------------------------------
+
+    def forward(self, **inputs: ArrayLike) -> dict[str, Array]:
+        """The model's outputs by name, in evaluation mode."""
+        bound = self._run("forward", inputs)
+        return {name: bound.outputs[name].copy() for name in self.results}
+
+    def loss(self, **inputs: ArrayLike) -> float:
+        """The loss of the `train` section for one batch, in evaluation mode."""
+        return self.figures(**inputs)["loss"]
+
+    def figures(self, **inputs: ArrayLike) -> dict[str, float]:
+        """The loss and the metrics of one batch, in evaluation mode."""
+        bound = self._run("loss", inputs)
+        return {
+            name.removeprefix("metric:"): float(array)
+            for name, array in bound.outputs.items()
+            if name == "loss" or name.startswith("metric:")
+        }
+
+    def gradient(self, **inputs: ArrayLike) -> tuple[float, dict[str, Array]]:
+        """The loss and its gradient by weight, in training mode: dropout is that of the coming step."""
+        bound = self._run("train", inputs)
+        gradients = {
+            path: self.layout.view(self.state.gradient, path).copy()
+            for path, (start, _) in self.layout.places.items()
+            if start < self.layout.trained
+        }
+        return float(bound.outputs["loss"]), gradients
+
+    def step(self, **inputs: ArrayLike) -> float:
+        """One update of the weights by the optimiser; returns the loss before it."""
+        stage = self._stage("train")
+        bound = self._bind(stage, inputs)
+        self._set_scalars(int(self.state.step[0]) + 1)
+        self._executor.run(self._step_table(bound))
+        self.state.step[0] += 1
+        return float(bound.outputs["loss"])
+
+    @property
+    def steps_done(self) -> int:
+        """How many updates the weights have seen."""
+        return int(self.state.step[0])
+
+    def gradient_norm(self) -> float:
+        """The 2-norm of the gradient of the last `gradient` or `step`, before clipping."""
+        trained = self.state.gradient[: self.layout.trained].astype(np.float64)
+        return float(np.sqrt(np.dot(trained, trained)))
+
+    def close(self) -> None:
+        """Ends the program's threads."""
+        self._executor.close()
+
+    # --- running ----------------------------------------------------------------------------------------------
+
+    def _stage(self, name: str) -> Stage:
+        if name not in self._made:
+            make = getattr(self._stages, name)
+            if make is None:
+                hint = "train { loss = cross_entropy(z, y) }"
+                raise ArchError(Diagnostic("R03", "the spec has no `train` section, so there is no loss", hints=(hint,)))
+            self._made[name] = make()
+        return self._made[name]
+
+    def prepare(self, *names: str) -> None:
+        """Compiles stages now instead of at their first use."""
+        for name in names:
+            self._stage(name)
+
+    def _run(self, name: str, inputs: Mapping[str, ArrayLike]) -> Bound:
+        bound = self._bind(self._stage(name), inputs)
+        self._executor.run(Table(bound.rows))
+        return bound
+
+    def _step_table(self, bound: Bound) -> Table:
+        """Training, then clipping where asked for, then the update of each segment, as one table."""
+        key = (id(bound),)
+        if key not in self._step_tables:
+            parts = [bound.rows]
+            if self._stages.norm is not None:
+                parts.append(self._stage("norm").bind({}).rows)
+            parts += [self._update_rows(i) for i in range(len(self.layout.segments))]
+            if len(self._step_tables) > 64:
+                self._step_tables.clear()
+            self._step_tables[key] = Table(_joined(parts), (bound,))
+        return self._step_tables[key]
+
+    def _update_rows(self, segment: int) -> NDArray[np.int64]:
+        """The update's rows for one segment: the same kernel on another part of the flat buffers."""
+        from archspec.runtime.update import segment_rows
+
+        return segment_rows(self._stage("update"), self.layout.segments[segment], self.state, self._scalars, segment)
+
+    def _set_scalars(self, t: int) -> None:
+        assert self._pace is not None
+        for name, value in self._pace.scalars(t).items():
+            self._scalars[name][...] = value
+        for i, segment in enumerate(self.layout.segments):
+            self._scalars["lr"][i] = self._pace.rate(segment.lr, t)
+
+    # --- inputs -----------------------------------------------------------------------------------------------
+
+    def _bind(self, stage: Stage, inputs: Mapping[str, ArrayLike]) -> Bound:
+        """The stage for the sizes of these inputs, with the inputs in its memory."""
+        graph = stage.plan.graph
+        arrays: dict[str, Array] = {}
+        sizes: dict[str, int] = {}
+        if inputs.keys() != graph.inputs.keys():
+            self._check_names(graph, inputs)
+        for name, value in graph.inputs.items():
+            node = graph.nodes[value]
+            array = arrays[name] = np.asarray(inputs[name])
+            if array.ndim != len(node.axes):
+                raise _bad_input(name, f"has the axes {node.shape} and is given {array.ndim} of them")
+            for axis, count in zip(node.axes, array.shape, strict=True):
+                known = axis.size.evaluate({**graph.sizes, **sizes})
+                if known is None:
+                    sizes[str(axis.size)] = count
+                elif known != count:
+                    raise _bad_input(name, f"has {known} along {axis} and is given {count}")
+        if not all(sizes.values()):
+            raise ArchError(Diagnostic("R02", f"the batch is empty: {shape_text(node.axes)} has no element"))
+        bound = stage.bind(sizes)
+        for name, array in arrays.items():
+            self._copy_in(name, graph, bound, array)
+        return bound
+
+    def _copy_in(self, name: str, graph: Graph, bound: Bound, array: Array) -> None:
+        node = graph.nodes[graph.inputs[name]]
+        if node.dtype == INT:
+            _check_indices(name, array, graph.size(node.of) if node.of is not None else None)
+        elif array.dtype.kind not in "fiub":
+            raise _bad_input(name, f"holds numbers and is given {array.dtype}")
+        bound.inputs[name][...] = array
+
+    def _check_names(self, graph: Graph, inputs: Mapping[str, ArrayLike]) -> None:
+        for name in inputs:
+            if name not in graph.inputs and name not in self.graph.inputs:
+                hints = did_you_mean(name, self.graph.inputs)
+                raise ArchError(Diagnostic("R02", f"there is no input `{name}`", hints=hints))
+        for name in graph.inputs:
+            if name not in inputs:
+                raise ArchError(Diagnostic("R02", f"the input `{name}` is missing"))
+
+
+def _bad_input(name: str, message: str) -> ArchError:
+    return ArchError(Diagnostic("R02", f"the input `{name}` {message}"))
+
+
+def _check_indices(name: str, array: Array, size: int | None) -> None:
+    """Indices must be whole numbers inside their axis: a wrong one would read or write outside of a tensor."""
+    if array.dtype.kind not in "iu":
+        raise _bad_input(name, f"holds whole numbers and is given {array.dtype}")
+    if size is not None and array.size and (int(array.min()) < 0 or int(array.max()) >= size):
+        raise _bad_input(name, f"holds numbers from 0 to {size - 1} and is given {array.min()} to {array.max()}")
+
+
+def _joined(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """One table of several; the threads meet where one part ends and the next begins."""
+    parts = [p for p in parts if len(p)]
+    width = max(p.shape[1] for p in parts)
+    rows = np.zeros((sum(len(p) for p in parts), width), np.int64)
+    at = 0
+    for part in parts:
+        rows[at : at + len(part), : part.shape[1]] = part
+        rows[at, 1] = 1
+        at += len(part)
+    return rows

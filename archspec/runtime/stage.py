@@ -1,0 +1,218 @@
+"""One plan made ready to run: for given sizes its memory, its inputs and outputs as arrays, its rows of the table."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archspec.ir.sizes import Size
+from archspec.plan import Memory, Plan, lay_out
+from archspec.plan.kernel import Call, Parameter
+from archspec.plan.memory import value_nbytes
+
+Array = NDArray[Any]
+LINE = 64
+
+
+@dataclass(frozen=True)
+class Native:
+    """A kernel's machine code: where it is and how many floats of scratch memory each thread needs."""
+
+    address: int
+    scratch: Size
+
+
+def aligned(nbytes: int) -> NDArray[np.uint8]:
+    """Zeroed bytes that start at a cache line."""
+    raw = np.zeros(nbytes + LINE, np.uint8)
+    start = -raw.ctypes.data % LINE
+    return raw[start : start + nbytes]
+
+
+class Arena:
+    """Scratch memory that the stages of a program share; it grows when a stage needs more."""
+
+    def __init__(self) -> None:
+        self.bytes = aligned(0)
+        self.generation = 0
+
+    def ensure(self, nbytes: int) -> None:
+        if nbytes > self.bytes.nbytes:
+            self.bytes = aligned(nbytes)
+            self.generation += 1
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A stage for given sizes. `rows` are its rows of the table; arrays are views of the memory that the rows name."""
+
+    rows: NDArray[np.int64]
+    inputs: Mapping[str, Array]
+    outputs: Mapping[str, Array]
+    memory: Memory
+    generation: int
+    values: Mapping[int, Array]
+
+
+class Stage:
+    """A plan with its machine code. `fixed` gives the arrays of inputs, weights and outputs that lie outside the arena."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        natives: Mapping[object, Native],
+        arena: Arena,
+        precision: str,
+        threads: int,
+        seed: int,
+        step: NDArray[np.int64],
+        fixed: Mapping[str, Array],
+    ) -> None:
+        self.plan, self.natives, self.arena = plan, natives, arena
+        self.float_type = np.dtype(precision)
+        self.threads, self.seed, self.step, self.fixed = threads, seed, step, fixed
+        self._bound: dict[tuple[tuple[str, int], ...], Bound] = {}
+        self.dtypes = {"float": self.float_type, "int": np.dtype(np.int64), "bool": np.dtype(np.uint8)}
+
+    def bind(self, sizes: Mapping[str, int]) -> Bound:
+        """The stage for these open sizes, laid out when first asked for."""
+        key = tuple(sorted(sizes.items()))
+        bound = self._bound.get(key)
+        if bound is None or bound.generation != self.arena.generation:
+            if len(self._bound) > 64:
+                self._bound.clear()
+            bound = self._bound[key] = self._lay_out(dict(sizes))
+        return bound
+
+    # --- memory -----------------------------------------------------------------------------------------------
+
+    def _lay_out(self, sizes: dict[str, int]) -> Bound:
+        graph = self.plan.graph
+        placed = frozenset(v for n, v in graph.outputs.items() if f"out:{n}" in self.fixed)
+        memory = lay_out(self.plan, sizes, self.float_type.itemsize, placed)
+        at = memory.total
+        inputs: dict[int, int] = {}
+        for name, value in graph.inputs.items():
+            if f"in:{name}" not in self.fixed:
+                inputs[value] = at
+                at += -(-value_nbytes(self.plan, value, sizes, self.float_type.itemsize) // LINE) * LINE
+        room = self._scratch_room(sizes)
+        self.arena.ensure(at + room * self.threads)
+        values = self._values(sizes, {**memory.offsets, **inputs})
+        scratch = self.arena.bytes[at : at + room * self.threads]
+        rows = self._rows(sizes, values, scratch, room)
+        return Bound(
+            rows,
+            {name: values[v] for name, v in graph.inputs.items()},
+            {name: values[self._place(v)] for name, v in graph.outputs.items()},
+            memory,
+            self.arena.generation,
+            values,
+        )
+
+    def _place(self, value: int) -> int:
+        return self.plan.storage.get(value, value)
+
+    def _scratch_room(self, sizes: Mapping[str, int]) -> int:
+        """Bytes of scratch memory for each thread, whole cache lines."""
+        known = {**self.plan.graph.sizes, **sizes}
+        floats = max((self.natives[k.structure].scratch.evaluate(known) or 0 for k in self.plan.kernels), default=0)
+        return -(-floats * self.float_type.itemsize // LINE) * LINE + LINE
+
+    def _values(self, sizes: Mapping[str, int], offsets: Mapping[int, int]) -> dict[int, Array]:
+        """Each value in memory as an array."""
+        graph = self.plan.graph
+        found: dict[int, Array] = {}
+        for value, offset in offsets.items():
+            node = graph.nodes[value]
+            shape = tuple(graph_size(graph.sizes, a.size, sizes) for a in node.axes)
+            dtype = self.dtypes[node.dtype]
+            count = int(np.prod(shape, dtype=np.int64))
+            found[value] = self.arena.bytes[offset : offset + count * dtype.itemsize].view(dtype).reshape(shape)
+        names = [("in", graph.inputs), ("weight", graph.weights), ("out", graph.outputs)]
+        for kind, table in names:
+            for name, value in table.items():
+                if f"{kind}:{name}" in self.fixed:
+                    found[self._place(value) if kind == "out" else value] = self.fixed[f"{kind}:{name}"]
+        return found
+
+    # --- rows ---------------------------------------------------------------------------------------------------
+
+    def _rows(self, sizes: Mapping[str, int], values: Mapping[int, Array], scratch: Array, room: int) -> NDArray[np.int64]:
+        lines = [self._row(call, sizes, values, scratch, room) for call in self.plan.calls]
+        width = max((len(line) for line in lines), default=2)
+        rows = np.zeros((len(lines), width), np.int64)
+        for i, line in enumerate(lines):
+            rows[i, : len(line)] = line
+        for i in barriers(self.plan.calls, values):
+            rows[i, 1] = 1
+        return rows
+
+    def _row(
+        self, call: Call, sizes: Mapping[str, int], values: Mapping[int, Array], scratch: Array, room: int
+    ) -> list[int]:
+        line = [self.natives[call.kernel.structure].address, 0]
+        for parameter, argument in zip(call.kernel.parameters, call.arguments, strict=True):
+            line += self._words(parameter, argument, sizes, values, scratch, room)
+        return line
+
+    def _words(
+        self,
+        parameter: Parameter,
+        argument: Any,
+        sizes: Mapping[str, int],
+        values: Mapping[int, Array],
+        scratch: Array,
+        room: int,
+    ) -> list[int]:
+        if parameter.kind == "buffer":
+            return [values[argument].ctypes.data]
+        if parameter.kind == "size":
+            return [{**self.plan.graph.sizes, **sizes}[argument]]
+        if parameter.kind == "scratch":
+            return [scratch.ctypes.data, room // self.float_type.itemsize]
+        if parameter.kind == "stream":
+            return [stream_key(self.seed, argument)]
+        return [self.step.ctypes.data]
+
+
+def graph_size(known: Mapping[str, int], size: Size, sizes: Mapping[str, int]) -> int:
+    value = size.evaluate({**known, **sizes})
+    assert value is not None, f"the size {size} is open"
+    return value
+
+
+def stream_key(seed: int, stream: str) -> int:
+    """The 32-bit key of a random stream."""
+    return int.from_bytes(hashlib.sha256(f"{seed}\0{stream}".encode()).digest()[:4], "little")
+
+
+def barriers(calls: tuple[Call, ...], values: Mapping[int, Array]) -> list[int]:
+    """The calls before which the threads must meet: they touch bytes that an earlier call since the last meeting wrote,
+    or write bytes that one read."""
+    found: list[int] = []
+    read: list[tuple[int, int]] = []
+    written: list[tuple[int, int]] = []
+    for i, call in enumerate(calls):
+        reads = [_range(values[v]) for v in call.reads if v in values]
+        writes = [_range(values[v]) for v in call.writes if v in values]
+        if _touch(reads, written) or _touch(writes, written) or _touch(writes, read):
+            found.append(i)
+            read, written = [], []
+        read += reads
+        written += writes
+    return found
+
+
+def _range(array: Array) -> tuple[int, int]:
+    start = array.ctypes.data
+    return start, start + array.nbytes
+
+
+def _touch(some: list[tuple[int, int]], others: list[tuple[int, int]]) -> bool:
+    return any(a < d and c < b for a, b in some for c, d in others)

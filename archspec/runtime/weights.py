@@ -1,0 +1,163 @@
+"""Weights, gradients and optimiser states: one flat buffer each, with one layout."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
+from archspec.ir.graph import Graph
+from archspec.runtime.stage import aligned
+
+Array = NDArray[Any]
+PAD = 16
+CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A run of neighbouring weights under one rule: elements [start, stop), learning rate and decay."""
+
+    start: int
+    stop: int
+    lr: float
+    decay: float
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each weight lies in the flat buffers: its first element and its shape. Trained ones come first.
+
+    `trained` is the number of elements that are trained, padding included; `total` counts the frozen ones too.
+    """
+
+    places: Mapping[str, tuple[int, tuple[int, ...]]]
+    segments: tuple[Segment, ...]
+    trained: int
+    total: int
+
+    def view(self, flat: Array, path: str) -> Array:
+        start, shape = self.places[path]
+        return flat[start : start + int(np.prod(shape, dtype=np.int64))].reshape(shape)
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """How one weight is trained."""
+
+    lr: float
+    decay: float
+    frozen: bool
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Whether a rule's pattern means a path. `.` and `/` both part names; `*` stands for anything."""
+    return fnmatch.fnmatchcase(path.replace(".", "/"), pattern.replace(".", "/"))
+
+
+def treatments(paths: Mapping[str, bool], rules: Any, lr: float, decay: float) -> dict[str, Treatment]:
+    """For each path (True: frozen in the spec) what the rules say; a later rule wins. Raises ArchError for a rule that
+    matches nothing."""
+    found = {path: Treatment(lr, decay, frozen) for path, frozen in paths.items()}
+    problems = []
+    for rule in rules:
+        hit = [path for path in paths if matches(rule.pattern, path)]
+        if not hit:
+            problems.append(_no_match(rule.pattern, rule.span, paths))
+        for path in hit:
+            old = found[path]
+            found[path] = Treatment(
+                old.lr if rule.lr is None else rule.lr,
+                old.decay if rule.decay is None else rule.decay,
+                old.frozen if rule.freeze is None else rule.freeze,
+            )
+    if problems:
+        raise ArchError(problems)
+    return found
+
+
+def _no_match(pattern: str, span: Span | None, paths: Mapping[str, bool]) -> Diagnostic:
+    shown = ", ".join(f"`{p}`" for p in list(paths)[:4])
+    hints = did_you_mean(pattern, paths) if len(paths) <= 12 else (f"paths look like {shown}",)
+    return Diagnostic("T04", f"no weight matches \"{pattern}\"", span, hints=hints)
+
+
+def make_layout(graph: Graph, treatment: Mapping[str, Treatment]) -> Layout:
+    """The layout: weights of one rule side by side, in the order of the spec, each at a cache line."""
+    order: dict[tuple[bool, float, float], list[str]] = {}
+    for path in graph.specs:
+        t = treatment[path]
+        order.setdefault((t.frozen, *((0.0, 0.0) if t.frozen else (t.lr, t.decay))), []).append(path)
+    places: dict[str, tuple[int, tuple[int, ...]]] = {}
+    segments: list[Segment] = []
+    at = trained = 0
+    for (frozen, lr, decay), paths in sorted(order.items(), key=lambda item: item[0][0]):
+        start = at
+        for path in paths:
+            shape = weight_shape(graph, path)
+            places[path] = (at, shape)
+            at += -(-int(np.prod(shape, dtype=np.int64)) // PAD) * PAD
+        if not frozen:
+            segments.append(Segment(start, at, lr, decay))
+            trained = at
+    return Layout(places, tuple(segments), trained, at)
+
+
+def weight_shape(graph: Graph, path: str) -> tuple[int, ...]:
+    """The sizes of a weight. Raises ArchError where one is open."""
+    shape = []
+    for axis in graph.specs[path].axes:
+        size = graph.size(axis)
+        if size is None:
+            hint = "the data binds it, or `dim` fixes it, or compile(dims={…})"
+            message = f"the axis `{axis}` of the weight `{path}` has no size"
+            raise ArchError(Diagnostic("S15", message, graph.specs[path].span, hints=(hint,)))
+        shape.append(size)
+    return tuple(shape)
+
+
+def flat_buffer(count: int, dtype: np.dtype[Any]) -> Array:
+    """Zeros, whole chunks of them, at a cache line."""
+    elements = max(1, -(-count // CHUNK)) * CHUNK
+    return aligned(elements * dtype.itemsize).view(dtype)
+
+
+class Weights(MutableMapping[str, Array]):
+    """Weights by path. Reading gives a copy; setting checks the shape and that all values are finite."""
+
+    def __init__(self, layout: Layout, flat: Array) -> None:
+        self._layout, self._flat = layout, flat
+
+    def __getitem__(self, path: str) -> Array:
+        self._known(path)
+        return self._layout.view(self._flat, path).copy()
+
+    def __setitem__(self, path: str, value: ArrayLike) -> None:
+        self._known(path)
+        target = self._layout.view(self._flat, path)
+        array = np.asarray(value)
+        if array.shape != target.shape:
+            message = f"the weight `{path}` has the shape {list(target.shape)}, not {list(array.shape)}"
+            raise ArchError(Diagnostic("R02", message))
+        if array.dtype.kind not in "fiub":
+            raise ArchError(Diagnostic("R02", f"the weight `{path}` holds numbers, not {array.dtype}"))
+        target[...] = array
+
+    def __delitem__(self, path: str) -> None:
+        raise TypeError("weights cannot be removed")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._layout.places)
+
+    def __len__(self) -> int:
+        return len(self._layout.places)
+
+    def _known(self, path: str) -> None:
+        if path not in self._layout.places:
+            hints = did_you_mean(path, self._layout.places)
+            raise ArchError(Diagnostic("R02", f"there is no weight `{path}`", hints=hints))

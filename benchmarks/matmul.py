@@ -42,6 +42,8 @@ PRODUCTS = {"forward": FORWARD + ODD, "weight gradient": WEIGHT_GRADIENT, "input
 
 # --- the kernels to emit -------------------------------------------------------------------------------------------
 
+FITS_CACHE = 2 << 20  # bytes of a right side that is quicker read in place than packed
+
 
 @dataclass(frozen=True)
 class Kernel:
@@ -59,116 +61,110 @@ def reference_kernel(product: str, dtype: str, M: int, K: int, N: int) -> Kernel
 
     forward          x (M, K), W (K, N)    panel by panel, rows within; W in place while it stays in the cache, else packed
     input gradient   dz (M, K), W (N, K)   the same, W always packed: its panels are turned
-    weight gradient  x (K, M), dz (K, N)   block by block of x's columns, panels of dz within; x packed where many panels read it
+    weight gradient  x (K, M), dz (K, N)   the same for a block of x's columns, which is packed where many panels read it;
+                                           a long batch in blocks, the sums so far kept in h
     """
     if product != "weight gradient":
         return rows_by_panel(dtype, K, N, turned=product == "input gradient")
     if tile_shape(dtype, host_features(), N).vectors == 1:
-        return turned_weight_gradient(dtype, M, N)
+        return turned_weight_gradient(dtype, M, K, N)
     return weight_gradient(dtype, M, K, N)
 
 
 def rows_by_panel(dtype: str, K: int, N: int, turned: bool) -> Kernel:
-    """Forward and input gradients; the batch is M. Threads share the tiles in the order block of rows, panel, row of tiles."""
+    """Forward and input gradients; the batch is M.
+
+    Threads share the tiles in the order block of rows, panel, row of tiles. A block of 512 rows stays in the second cache
+    for all panels.
+    """
     tile, _, pack_right, _, MR, NR = primitives(dtype, tile_shape(dtype, host_features(), N))
-    BLOCK = 512 // MR
-    PANELS = -(-N // NR)
+    LANES = tile_shape(dtype, host_features()).lanes
+    BLOCK, PANELS = 512 // MR, -(-N // NR)
     K_STRIDE, N_STRIDE = (1, K) if turned else (N, 1)
-    IN_PLACE = not turned and K * N * np.dtype(dtype).itemsize <= 2 << 20
+    IN_PLACE = not turned and K * N * np.dtype(dtype).itemsize <= FITS_CACHE
 
     def kernel(x, W, h, scratch, M, thread, threads):
         panel, acc = scratch, at(scratch, K * NR)
         tiles = (M + MR - 1) // MR
-        unit, end = thread * tiles * PANELS // threads, (thread + 1) * tiles * PANELS // threads
-        while unit < end:
-            block = unit // (BLOCK * PANELS) * BLOCK
+        begin, end = thread * tiles * PANELS // threads, (thread + 1) * tiles * PANELS // threads
+        for block in range(0, tiles, BLOCK):
             height = min(BLOCK, tiles - block)
-            inside = unit - block * PANELS
-            first, j = block + inside % height, inside // height * NR
-            last = min(block + height, first + end - unit)
-            columns = min(NR, N - j)
-            if IN_PLACE and columns == NR:
-                right, right_stride = at(W, j), N
-            else:
-                pack_right(at(W, j * N_STRIDE), K_STRIDE, N_STRIDE, panel, K, columns)
-                right, right_stride = panel, NR
-            for i in range(first * MR, min(last * MR, M), MR):
-                rows = min(MR, M - i)
-                tile(at(x, i * K), K, 1, right, right_stride, K, acc, rows, columns)
-                for r in range(rows):
-                    if columns == NR:
-                        for t in range(NR):
-                            h[(i + r) * N + j + t] = acc[r * NR + t]
+            for j in range(0, N, NR):
+                start = block * PANELS + j // NR * height
+                first, last = max(begin - start, 0), min(end - start, height)
+                if first < last:
+                    columns = min(NR, N - j)
+                    if IN_PLACE and columns % LANES == 0:
+                        right, right_stride = at(W, j), N
                     else:
-                        for t in range(columns):
-                            h[(i + r) * N + j + t] = acc[r * NR + t]
-            unit += last - first
+                        pack_right(at(W, j * N_STRIDE), K_STRIDE, N_STRIDE, panel, K, columns)
+                        right, right_stride = panel, NR
+                    for i in range((block + first) * MR, min((block + last) * MR, M), MR):
+                        rows = min(MR, M - i)
+                        tile(at(x, i * K), K, 1, right, right_stride, K, acc, rows, columns)
+                        for r in range(rows):
+                            for t in range(columns):
+                                h[(i + r) * N + j + t] = acc[r * NR + t]
 
     return Kernel(kernel, K * NR + MR * NR)
 
 
 def weight_gradient(dtype: str, M: int, K: int, N: int) -> Kernel:
-    """x^T @ dz; the batch is K, cut into blocks where it is long, with the sums so far in h.
+    """x^T @ dz; the batch is K.
 
-    Threads share the tiles in the order block of x's columns, panel, row of tiles, blocks so small that each thread has one.
+    Threads share the tiles in the order block of x's columns, panel, row of tiles; the blocks are small enough for each thread to
+    have one. A block of x stays in the second cache for all panels.
     """
     tile, tile_onto, pack_right, pack_left, MR, NR = primitives(dtype, tile_shape(dtype, host_features(), N))
-    TILES = -(-M // MR)
-    PANELS = -(-N // NR)
-    PACK_LEFT = PANELS >= 8 or K > 1024
+    LANES = tile_shape(dtype, host_features()).lanes
+    TILES, PANELS = -(-M // MR), -(-N // NR)
     DEPTH, WIDTH = (K, 128) if K <= 1024 else (256, 256)
-    IN_PLACE = K * N * np.dtype(dtype).itemsize <= 2 << 20
+    PACK_LEFT = PANELS >= 8 or K > DEPTH
+    IN_PLACE = K * N * np.dtype(dtype).itemsize <= FITS_CACHE
 
     def kernel(x, dz, h, scratch, K, thread, threads):
-        panel, acc, left_block = scratch, at(scratch, DEPTH * NR), at(scratch, DEPTH * NR + MR * NR)
-        unit, end = thread * TILES * PANELS // threads, (thread + 1) * TILES * PANELS // threads
+        panel, acc, packed = scratch, at(scratch, DEPTH * NR), at(scratch, DEPTH * NR + MR * NR)
+        begin, end = thread * TILES * PANELS // threads, (thread + 1) * TILES * PANELS // threads
         BLOCK = min(WIDTH // MR, (TILES + threads - 1) // threads)
-        while unit < end:
-            block = unit // (BLOCK * PANELS) * BLOCK
+        for block in range(0, TILES, BLOCK):
             height = min(BLOCK, TILES - block)
-            stop = min(end, (block + height) * PANELS)
-            for p in range(0, K, DEPTH):
-                depth = min(DEPTH, K - p)
-                if PACK_LEFT:
-                    for i in range(block * MR, min((block + height) * MR, M), MR):
-                        pack_left(at(x, p * M + i), 1, M, at(left_block, (i - block * MR) * depth), depth, min(MR, M - i))
-                within = unit
-                while within < stop:
-                    inside = within - block * PANELS
-                    first, j = block + inside % height, inside // height * NR
-                    last = min(block + height, first + stop - within)
-                    columns = min(NR, N - j)
-                    if IN_PLACE and columns == NR:
-                        right, right_stride = at(dz, p * N + j), N
-                    else:
-                        pack_right(at(dz, p * N + j), N, 1, panel, depth, columns)
-                        right, right_stride = panel, NR
-                    for i in range(first * MR, min(last * MR, M), MR):
-                        rows = min(MR, M - i)
-                        left, row_stride, k_stride = at(x, p * M + i), 1, M
-                        if PACK_LEFT:
-                            left, k_stride = at(left_block, (i - block * MR) * depth), MR
-                        if p == 0:
-                            tile(left, row_stride, k_stride, right, right_stride, depth, acc, rows, columns)
-                        else:
-                            for r in range(rows):
-                                for t in range(columns):
-                                    acc[r * NR + t] = h[(i + r) * N + j + t]
-                            tile_onto(left, row_stride, k_stride, right, right_stride, depth, acc, rows, columns)
-                        for r in range(rows):
-                            if columns == NR:
-                                for t in range(NR):
-                                    h[(i + r) * N + j + t] = acc[r * NR + t]
+            if begin < (block + height) * PANELS and block * PANELS < end:
+                for p in range(0, K, DEPTH):
+                    depth = min(DEPTH, K - p)
+                    if PACK_LEFT:
+                        for i in range(block * MR, min((block + height) * MR, M), MR):
+                            pack_left(at(x, p * M + i), 1, M, at(packed, (i - block * MR) * depth), depth, min(MR, M - i))
+                    for j in range(0, N, NR):
+                        start = block * PANELS + j // NR * height
+                        first, last = max(begin - start, 0), min(end - start, height)
+                        if first < last:
+                            columns = min(NR, N - j)
+                            if IN_PLACE and columns % LANES == 0:
+                                right, right_stride = at(dz, p * N + j), N
                             else:
-                                for t in range(columns):
-                                    h[(i + r) * N + j + t] = acc[r * NR + t]
-                    within += last - first
-            unit = stop
+                                pack_right(at(dz, p * N + j), N, 1, panel, depth, columns)
+                                right, right_stride = panel, NR
+                            for i in range((block + first) * MR, min((block + last) * MR, M), MR):
+                                rows = min(MR, M - i)
+                                if PACK_LEFT:
+                                    left, k_stride = at(packed, (i - block * MR) * depth), MR
+                                else:
+                                    left, k_stride = at(x, p * M + i), M
+                                if p == 0:
+                                    tile(left, 1, k_stride, right, right_stride, depth, acc, rows, columns)
+                                else:
+                                    for r in range(rows):
+                                        for t in range(columns):
+                                            acc[r * NR + t] = h[(i + r) * N + j + t]
+                                    tile_onto(left, 1, k_stride, right, right_stride, depth, acc, rows, columns)
+                                for r in range(rows):
+                                    for t in range(columns):
+                                        h[(i + r) * N + j + t] = acc[r * NR + t]
 
     return Kernel(kernel, DEPTH * NR + MR * NR + DEPTH * (WIDTH + MR))
 
 
-def turned_weight_gradient(dtype: str, M: int, N: int) -> Kernel:
+def turned_weight_gradient(dtype: str, M: int, K: int, N: int) -> Kernel:
     """(dz^T @ x)^T for few columns N: the long side of x fills the vectors, and the epilogue turns each tile."""
     tile, _, pack_right, _, MR, NR = primitives(dtype, tile_shape(dtype, host_features()))
     PANELS = -(-M // NR)
@@ -177,8 +173,9 @@ def turned_weight_gradient(dtype: str, M: int, N: int) -> Kernel:
         acc, panel = scratch, at(scratch, MR * NR)
         for j in range(thread * PANELS // threads * NR, min((thread + 1) * PANELS // threads * NR, M), NR):
             columns = min(NR, M - j)
-            right, right_stride = at(x, j), M
-            if columns < NR:
+            if columns == NR:
+                right, right_stride = at(x, j), M
+            else:
                 pack_right(at(x, j), M, 1, panel, K, columns)
                 right, right_stride = panel, NR
             for i in range(0, N, MR):
@@ -188,7 +185,7 @@ def turned_weight_gradient(dtype: str, M: int, N: int) -> Kernel:
                     for r in range(rows):
                         h[(j + t) * N + i + r] = acc[r * NR + t]
 
-    return Kernel(kernel, MR * NR + 8192 * NR)
+    return Kernel(kernel, MR * NR + K * NR)
 
 
 # --- compiling and timing ------------------------------------------------------------------------------------------

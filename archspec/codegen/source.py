@@ -206,7 +206,7 @@ class _Printer:
         left = _joined(offset_text(s.left_offset), f"tile_row*MR*{_factor(s.left_strides[0])}")
         acc = f"at({s.scratch}, own + {_factor(s.k)}*NR)"
         self.line(f"rows = min(MR, {m} - tile_row*MR)")
-        self.line(f"tile(at({s.left}, {left}), {m_stride}, {k_stride}, at({s.scratch}, own), NR, {depth}, {acc}, rows)")
+        self.line(f"tile(at({s.left}, {left}), {m_stride}, {k_stride}, at({s.scratch}, own), NR, {depth}, {acc}, rows, columns)")
         self.line("for r in range(rows):")
         with _Nested(self):
             self.line(f"{s.m[0]} = tile_row*MR + r")

@@ -39,8 +39,6 @@ Value = ir.Value
 Body = Callable[..., None]
 
 INDEX = ir.IntType(64)
-import os
-CUTS_ROWS=eval(os.environ.get('CUTS','(2,4)'))
 
 
 @dataclass(frozen=True)
@@ -58,10 +56,10 @@ class TileShape:
 
     @property
     def cuts(self) -> tuple[TileShape, ...]:
-        """The shapes that have code of their own, so that few rows or columns do not pay for a whole tile; itself last."""
-        low = [replace(self, rows=rows) for rows in CUTS_ROWS if rows < self.rows]
+        """The shapes that get code of their own, so that few rows or columns do not pay for a whole tile; itself last."""
+        half = replace(self, rows=self.rows // 2)
         thin = [replace(self, vectors=1)] if self.vectors > 1 else []
-        return (*low, *thin, self)
+        return (half, *thin, self)
 
 
 class Primitives(NamedTuple):

@@ -45,6 +45,18 @@ def lower(
     return _Lowering(file, dict(overrides or {}), dict(dims or {})).run(model)
 
 
+def top_names(
+    file: SpecFile, overrides: Mapping[str, Setting] | None = None
+) -> tuple[Mapping[str, Setting], Mapping[str, int | None]]:
+    """The settings and the dims of a file, as its `data` section sees them."""
+    lowering = _Lowering(file, dict(overrides or {}), {})
+    lowering.file_scope(file)
+    lowering.check_given()
+    if lowering.context.problems:
+        raise ArchError(lowering.context.problems)
+    return lowering.settings, lowering.dims
+
+
 class _Lowering:
     def __init__(self, file: SpecFile, overrides: dict[str, Setting], dims: dict[str, int]) -> None:
         self.file, self.overrides, self.given = file, overrides, dims
@@ -55,7 +67,7 @@ class _Lowering:
 
     def run(self, wanted: str | None) -> Lowered:
         root = self.file_scope(self.file)
-        self._check_given()
+        self.check_given()
         block = _choose_model(self.file, wanted)
         results, scope = self._model(block, root)
         training = self._train(scope)
@@ -137,7 +149,7 @@ class _Lowering:
             raise ArchError(Diagnostic("S02", message, entry.span))
         return size
 
-    def _check_given(self) -> None:
+    def check_given(self) -> None:
         declared = [b.name for i in self.file.tree.items if isinstance(i, syntax.Let) for b in i.bindings]
         for name in self.overrides:
             if name not in declared:

@@ -70,6 +70,7 @@ class Program:
         self._stages, self._executor, self._pace, self._scalars = stages, executor, pace, scalars
         self._step_tables: dict[tuple[Any, ...], Table] = {}
         self._made: dict[str, Stage] = {}
+        self.keep: object = None
 
     # --- what users call --------------------------------------------------------------------------------------
 

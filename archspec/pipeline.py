@@ -1,0 +1,137 @@
+"""The way from a spec to a running program, one arrow a function.
+
+    text -> syntax -> graph -> differentiated graph -> optimised graph -> plan -> kernels -> running program
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from archspec.differentiate import differentiate, for_evaluation, for_training
+from archspec.diagnostics import ArchError, Diagnostic, did_you_mean
+from archspec.ir.graph import Graph
+from archspec.ir.verify import verify
+from archspec.lower import Lowered, Training
+from archspec.optimise import optimise
+
+if TYPE_CHECKING:
+    from archspec.plan import Plan
+    from archspec.runtime.program import Program
+
+PRECISIONS = {"f32": "f4", "f64": "f8"}
+STAGES = ("syntax", "graph", "backward", "optimised", "plan", "code")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a program is made. `precision` is f32 or f64; the result is the same for any number of threads."""
+
+    precision: str = "f32"
+    device: str = "cpu"
+    threads: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise _usage(f"unknown precision `{self.precision}`", self.precision, PRECISIONS)
+        if self.device != "cpu":
+            raise _usage(f"unknown device `{self.device}`", str(self.device), ("cpu",))
+        if not isinstance(self.threads, int) or isinstance(self.threads, bool) or not 1 <= self.threads <= 256:
+            raise ArchError(Diagnostic("U03", f"`threads` must be a whole number from 1 to 256, not {self.threads!r}"))
+        if not isinstance(self.seed, int) or isinstance(self.seed, bool) or not 0 <= self.seed < 2**63:
+            raise ArchError(Diagnostic("U03", f"`seed` must be a whole number of at least 0, not {self.seed!r}"))
+
+
+def _usage(message: str, given: str, known: Any) -> ArchError:
+    return ArchError(Diagnostic("U03", message, hints=did_you_mean(given, known)))
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Every stage of one model as a value, each made from the one before when it is first asked for."""
+
+    lowered: Lowered
+
+    @cached_property
+    def training(self) -> Training:
+        """What `train` says, or its defaults."""
+        return self.lowered.training or Training()
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The model as written, with its loss and metrics; frozen weights as the rules of `train` say."""
+        graph = verify(self.lowered.graph)
+        frozen = {path: t.frozen for path, t in self.treatments.items()}
+        specs = {path: replace(spec, frozen=frozen[path]) for path, spec in graph.specs.items()}
+        return replace(graph, specs=specs)
+
+    @cached_property
+    def treatments(self) -> Any:
+        """Learning rate, decay and freezing of each weight."""
+        from archspec.runtime.weights import treatments
+
+        arguments = self.training.optimizer.arguments
+        paths = {path: spec.frozen for path, spec in self.lowered.graph.specs.items()}
+        return treatments(paths, self.training.rules, float(arguments["lr"]), float(arguments["decay"]))
+
+    @property
+    def has_loss(self) -> bool:
+        return "loss" in self.lowered.graph.outputs
+
+    @cached_property
+    def forward(self) -> Graph:
+        """The results in evaluation mode."""
+        return self._evaluation(self.lowered.results)
+
+    @cached_property
+    def evaluation(self) -> Graph:
+        """Loss and metrics in evaluation mode."""
+        return self._evaluation([n for n in self.graph.outputs if n == "loss" or n.startswith("metric:")])
+
+    @cached_property
+    def backward(self) -> Graph:
+        """Loss and gradients in training mode, before any optimisation."""
+        self._need_loss()
+        return verify(differentiate(verify(for_training(only(self.graph, ["loss"])))))
+
+    @cached_property
+    def optimised(self) -> Graph:
+        """Loss and gradients, optimised; the results alone where the spec has no loss."""
+        return optimise(self.backward) if self.has_loss else optimise(self.forward)
+
+    def _evaluation(self, outputs: Any) -> Graph:
+        graph = only(verify(for_evaluation(self.graph)), outputs)
+        return optimise(graph)
+
+    def _need_loss(self) -> None:
+        if not self.has_loss:
+            hint = "train { loss = cross_entropy(z, y) }"
+            raise ArchError(Diagnostic("R03", "the spec has no `train` section, so there is no loss", hints=(hint,)))
+
+
+def only(graph: Graph, outputs: Any) -> Graph:
+    """The graph cut down to some outputs and to the inputs that they hang on."""
+    wanted = {name: graph.outputs[name] for name in outputs}
+    live: set[int] = set(wanted.values())
+    for value in range(len(graph.nodes) - 1, -1, -1):
+        if value in live:
+            live.update(o.value for o in graph.nodes[value].operands)
+    inputs = {name: v for name, v in graph.inputs.items() if v in live}
+    return replace(graph, outputs=wanted, inputs=inputs)
+
+
+def plan(graph: Graph, into: Mapping[str, str] | None = None) -> Plan:
+    """Which kernels run in which order."""
+    from archspec.plan import make_plan
+
+    return make_plan(graph, into)
+
+
+def make_program(stages: Stages, options: Options, total_steps: int | None, announce: Callable[[int], None] | None = None) -> Program:
+    """The running program: buffers, threads, and every plan compiled when it is first run."""
+    from archspec.assemble import assemble
+
+    return assemble(stages, options, PRECISIONS[options.precision], total_steps, announce)

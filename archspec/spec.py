@@ -1,0 +1,140 @@
+"""The Python face: load a spec, look at its graphs, compile it, run it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archspec.diagnostics import ArchError, Diagnostic, Source, did_you_mean
+
+from archspec.frontend.parse import read_source
+from archspec.lower.files import SpecFile, load_file
+from archspec.lower.model import Setting, lower
+from archspec.pipeline import STAGES, Options, Stages, make_program
+
+if TYPE_CHECKING:
+    import networkx
+
+    from archspec.data import Dataset
+    from archspec.runtime.program import Program
+
+PathLike = str | Path
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A parsed `.arch` file with its settings.
+
+    `set` holds the settings that replace the file's `let`s; `folder` is where its data and imports lie.
+    """
+
+    file: SpecFile
+    folder: Path
+    set: Mapping[str, Setting] = field(default_factory=dict)
+    allow: tuple[Path, ...] = ()
+
+    @property
+    def source(self) -> Source:
+        return self.file.source
+
+    def check(self, model: str | None = None, data: bool = True) -> None:
+        """Raises ArchError with every mistake in the spec: in all of its models, or in one; and in its data."""
+        problems: list[Diagnostic] = []
+        dims: dict[str, int] = {}
+        if data and "data" in self.file.sections:
+            dims = dict(_collect(problems, lambda: self.data().dims) or {})
+        names = [model] if model else [m.name for m in self.file.models()] or [None]
+        for name in names:
+            _collect(problems, lambda name=name: self.stages(dims=dims, model=name).treatments)
+        if problems:
+            raise ArchError(dict.fromkeys(problems))
+
+    def data(self, seed: int = 0) -> Dataset:
+        """The data that the spec binds, read and split."""
+        from archspec.data import bind
+
+        section = self.file.sections.get("data")
+        if section is None:
+            hint = 'data { source = csv("digits.csv") … }'
+            raise ArchError(Diagnostic("D01", f"`{self.source.path}` has no `data` section", hints=(hint,)))
+        settings, dims = self._names()
+        return bind(section, dims, settings, self.folder, self.allow, seed)
+
+    def _names(self) -> tuple[Mapping[str, Any], Mapping[str, int | None]]:
+        from archspec.lower.model import top_names
+
+        return top_names(self.file, self.set)
+
+    def stages(self, dims: Mapping[str, int] | None = None, model: str | None = None) -> Stages:
+        """Every stage of one model. `dims` gives sizes to axes that the spec leaves open."""
+        return Stages(lower(self.file, self.set, dims, model))
+
+    def graph(
+        self, stage: str = "graph", dims: Mapping[str, int] | None = None, model: str | None = None
+    ) -> networkx.MultiDiGraph:
+        """A stage as a networkx graph: nodes with names, ops, shapes and spans; edges with the axes read.
+
+        `stage` is syntax, graph, backward, optimised, plan or code.
+        """
+        from archspec.inspect import stage_graph
+
+        if stage not in STAGES:
+            raise ArchError(Diagnostic("U03", f"unknown stage `{stage}`", hints=did_you_mean(stage, STAGES)))
+        return stage_graph(self, stage, dims, model)
+
+    def compile(
+        self,
+        dims: Mapping[str, int] | None = None,
+        precision: str = "f32",
+        device: str = "cpu",
+        threads: int = 1,
+        seed: int = 0,
+        model: str | None = None,
+        total_steps: int | None = None,
+    ) -> Program:
+        """A program. Without `dims` the data section binds the open axes; `total_steps` is what schedules measure by."""
+        options = Options(precision, device, threads, seed)
+        if dims is None and "data" in self.file.sections:
+            dims = self.data(seed).dims
+        stages = self.stages(dims, model)
+        return make_program(stages, options, total_steps or stages.training.steps)
+
+    def __repr__(self) -> str:
+        models = ", ".join(m.name for m in self.file.models())
+        return f"<archspec.Spec {self.source.path}: {models}>"
+
+
+def _collect(problems: list[Diagnostic], action: Any) -> Any:
+    try:
+        return action()
+    except ArchError as error:
+        problems += error.diagnostics
+        return None
+
+
+def load(
+    path: PathLike, set: Mapping[str, Setting] | None = None, allow: Sequence[PathLike] = ()  # noqa: A002
+) -> Spec:
+    """The spec in a file. `set` replaces its `let`s; data may lie in the file's folder and in those of `allow`."""
+    path = Path(path)
+    source = read_source(path)
+    roots = tuple(Path(a) for a in allow)
+    return Spec(load_file(source, path.parent, roots), path.parent, dict(set or {}), roots)
+
+
+def loads(
+    text: str,
+    folder: PathLike = ".",
+    set: Mapping[str, Setting] | None = None,  # noqa: A002
+    allow: Sequence[PathLike] = (),
+    name: str = "<text>",
+) -> Spec:
+    """The spec in a string; `folder` is where its data and imports lie."""
+    roots = tuple(Path(a) for a in allow)
+    file = load_file(Source(name, text), Path(folder), roots)
+    return Spec(file, Path(folder), dict(set or {}), roots)
+
+
+

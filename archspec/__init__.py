@@ -8,18 +8,18 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from archspec.diagnostics import ArchError
-    from archspec.run import Run, run
+    from archspec.running import Run, run
     from archspec.spec import Spec, load, loads
 
 __all__ = ["ArchError", "Run", "Spec", "__version__", "load", "loads", "run"]
 
 _HOMES = {
     "ArchError": "archspec.diagnostics",
-    "Run": "archspec.run",
+    "Run": "archspec.running",
     "Spec": "archspec.spec",
     "load": "archspec.spec",
     "loads": "archspec.spec",
-    "run": "archspec.run",
+    "run": "archspec.running",
 }
 
 

@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from enum import Enum
 from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -183,24 +184,27 @@ def tile_intrinsic(number: Number, shape: TileShape, onto: bool) -> Any:
 
 
 def pack_right_intrinsic(number: Number, shape: TileShape) -> Any:
-    body = pack_body(number, shape.columns, shape.lanes)
-
-    @intrinsic
+    @intrinsic(prefer_literal=True)
     def pack_right(typing, right, k_stride, column_stride, panel, k, columns):  # type: ignore[no-untyped-def]
-        return outlined(f"pack_{number.name}_{shape.columns}", body, number, "pii pii")
+        way = packing_way(k_stride, column_stride)
+
+        def body(builder: Builder, *arguments: Value) -> None:
+            emit_pack(builder, number, shape.columns, shape.lanes, way, *arguments)
+
+        return outlined(f"pack_{way.value}_{number.name}_{shape.columns}", body, number, "pii pii")
 
     return pack_right
 
 
 def pack_left_intrinsic(number: Number, shape: TileShape) -> Any:
-    packed = pack_body(number, shape.rows, shape.lanes)
-
-    def body(builder: Builder, left: Value, row_stride: Value, k_stride: Value, *rest: Value) -> None:
-        packed(builder, left, k_stride, row_stride, *rest)
-
-    @intrinsic
+    @intrinsic(prefer_literal=True)
     def pack_left(typing, left, row_stride, k_stride, block, k, rows):  # type: ignore[no-untyped-def]
-        return outlined(f"pack_left_{number.name}_{shape.rows}", body, number, "pii pii")
+        way = packing_way(k_stride, row_stride)
+
+        def body(builder: Builder, left: Value, row_stride: Value, k_stride: Value, *rest: Value) -> None:
+            emit_pack(builder, number, shape.rows, shape.lanes, way, left, k_stride, row_stride, *rest)
+
+        return outlined(f"pack_left_{way.value}_{number.name}_{shape.rows}", body, number, "pii pii")
 
     return pack_left
 
@@ -310,17 +314,52 @@ def multiply_adder(builder: Builder, number: Number, shape: TileShape) -> Callab
 # --- packing -------------------------------------------------------------------------------------------------------
 
 
-def pack_body(number: Number, width: int, lanes: int) -> Body:
-    """The code of target[p*width + t] = source[p*k_stride + t*stride] for t < count, 0 up to `width`."""
+class Way(Enum):
+    """How a side lies in memory: rows of k contiguous, columns of k contiguous, or known only when the kernel runs."""
 
-    def body(builder: Builder, source: Value, k_stride: Value, stride: Value, target: Value, k: Value, count: Value) -> None:
+    COPY = "copy"
+    TURN = "turn"
+    ANY = "any"
+
+
+def packing_way(k_stride: Any, stride: Any) -> Way:
+    """From the numba types of the strides, where the kernel's source has them as constants."""
+    if getattr(stride, "literal_value", None) == 1:
+        return Way.COPY
+    return Way.TURN if getattr(k_stride, "literal_value", None) == 1 else Way.ANY
+
+
+def emit_pack(
+    builder: Builder,
+    number: Number,
+    width: int,
+    lanes: int,
+    way: Way,
+    source: Value,
+    k_stride: Value,
+    stride: Value,
+    target: Value,
+    k: Value,
+    count: Value,
+) -> None:
+    """target[p*width + t] = source[p*k_stride + t*stride] for t < count, 0 up to `width`."""
+
+    def copy() -> None:
+        copy_rows(builder, number, width, lanes, source, k_stride, target, k, count)
+
+    def turn() -> None:
+        turn_columns(builder, number, width, lanes, source, k_stride, stride, target, k, count)
+
+    if way is Way.COPY:
+        copy()
+    elif way is Way.TURN:
+        turn()
+    else:
         with builder.if_else(builder.icmp_signed("==", stride, INDEX(1))) as (contiguous, strided):
             with contiguous:
-                copy_rows(builder, number, width, lanes, source, k_stride, target, k, count)
+                copy()
             with strided:
-                transpose(builder, number, width, lanes, source, k_stride, stride, target, k, count)
-
-    return body
+                turn()
 
 
 def copy_rows(
@@ -346,7 +385,7 @@ def copy_rows(
             copy([masked_load(builder, number, size, builder.sub(count, INDEX(start))) for start, size in zip(starts, sizes, strict=True)])
 
 
-def transpose(
+def turn_columns(
     builder: Builder,
     number: Number,
     width: int,
@@ -373,8 +412,8 @@ def transpose(
         corner = builder.add(p, builder.mul(t, stride))
         vectors = [load(builder, number, side, source, builder.add(corner, builder.mul(stride, INDEX(i)))) for i in range(side)]
         packed = builder.add(builder.mul(p, INDEX(width)), t)
-        for i, turned in enumerate(turn(builder, vectors)):
-            store(builder, number, turned, target, builder.add(packed, INDEX(i * width)))
+        for i, vector in enumerate(turned(builder, vectors)):
+            store(builder, number, vector, target, builder.add(packed, INDEX(i * width)))
 
     def element(p: Value, t: Value) -> None:
         value = builder.load(builder.gep(source, [builder.add(builder.mul(p, k_stride), builder.mul(t, stride))]))
@@ -397,7 +436,7 @@ def transpose(
             clear(p, t)
 
 
-def turn(builder: Builder, rows: list[Value]) -> list[Value]:
+def turned(builder: Builder, rows: list[Value]) -> list[Value]:
     """The columns of a square of vectors, by interleaving halves: rows i and i + side/2, once for every power of two."""
     side = len(rows)
     low = [lane for i in range(side // 2) for lane in (i, i + side)]

@@ -38,7 +38,7 @@ def exp_f4(x):
 
 
 def expm1_f4(x):
-    n = np.floor(maximum(minimum(x, F(88.0)), F(-60.0)) * F(1.44269504088896341) + F(0.5))
+    n = np.floor(maximum(minimum(x, F(89.0)), F(-60.0)) * F(1.44269504088896341) + F(0.5))
     r = x - n * F(0.693359375) + n * F(2.12194440e-4)
     p = F(1.9875691500e-4)
     p = p * r + F(1.3981999507e-3)
@@ -47,10 +47,10 @@ def expm1_f4(x):
     p = p * r + F(1.6666665459e-1)
     p = p * r + F(5.0000001201e-1)
     small = p * r * r + r
-    scale = float_of((np.int32(n) + np.int32(127)) << np.int32(23))
-    y = scale * small + (scale - F(1.0))
+    half = float_of((np.int32(n) + np.int32(126)) << np.int32(23))
+    y = F(2.0) * (half * small + (half - F(0.5)))
     y = F(-1.0) if x < F(-20.0) else y
-    return F(math.inf) if x > F(88.0) else y
+    return F(math.inf) if x > F(88.72283) else y
 
 
 def log_f4(x):
@@ -128,7 +128,7 @@ def erf_f4(x):
     q = q * z - F(1.68282697438203e-03)
     q = q * z - F(7.37332916720468e-03)
     q = q * z - F(1.42647390514189e-02)
-    return c * p / q
+    return c * (p / q)
 
 
 def exp_f8(x):

@@ -68,7 +68,8 @@ class Program:
         self.graph, self.results, self.layout, self.state = graph, results, layout, state
         self.weights = Weights(layout, state.weights)
         self._stages, self._executor, self._pace, self._scalars = stages, executor, pace, scalars
-        self._step_tables: dict[tuple[Any, ...], Table] = {}
+        self._step_tables: dict[int, Table] = {}
+        self._updates: tuple[int, Table] | None = None
         self._made: dict[str, Stage] = {}
         self.keep: object = None
 
@@ -85,12 +86,7 @@ class Program:
 
     def figures(self, **inputs: ArrayLike) -> dict[str, float]:
         """The loss and the metrics of one batch, in evaluation mode."""
-        bound = self._run("loss", inputs)
-        return {
-            name.removeprefix("metric:"): float(array)
-            for name, array in bound.outputs.items()
-            if name == "loss" or name.startswith("metric:")
-        }
+        return _figures(self._run("loss", inputs))
 
     def gradient(self, **inputs: ArrayLike) -> tuple[float, dict[str, Array]]:
         """The loss and its gradient by weight, in training mode: dropout is that of the coming step."""
@@ -104,17 +100,81 @@ class Program:
 
     def step(self, **inputs: ArrayLike) -> float:
         """One update of the weights by the optimiser; returns the loss before it."""
-        stage = self._stage("train")
-        bound = self._bind(stage, inputs)
+        bound = self._bind(self._stage("train"), inputs)
         self._set_scalars(int(self.state.step[0]) + 1)
         self._executor.run(self._step_table(bound))
         self.state.step[0] += 1
         return float(bound.outputs["loss"])
 
+    # --- batches of rows, for training loops ----------------------------------------------------------------------
+
+    def step_rows(self, arrays: Mapping[str, Array], rows: NDArray[np.int64], axis: str) -> float:
+        """One update on some rows of arrays that `check_arrays` has made; returns the loss.
+
+        A loss that is not finite raises ArchError and leaves the weights as they were.
+        """
+        bound = self._take(self._stage("train"), arrays, rows, axis)
+        self._executor.run(Table(bound.rows))
+        loss = float(bound.outputs["loss"])
+        if not np.isfinite(loss):
+            raise self._diverged(bound)
+        self._set_scalars(int(self.state.step[0]) + 1)
+        self._executor.run(self._update_table(bound))
+        self.state.step[0] += 1
+        return loss
+
+    def figures_rows(self, arrays: Mapping[str, Array], rows: NDArray[np.int64], axis: str) -> dict[str, float]:
+        """The loss and the metrics of some rows, in evaluation mode."""
+        bound = self._take(self._stage("loss"), arrays, rows, axis)
+        self._executor.run(Table(bound.rows))
+        return _figures(bound)
+
+    def check_arrays(self, arrays: Mapping[str, ArrayLike]) -> dict[str, Array]:
+        """The arrays in the program's own dtypes, checked once instead of at every step."""
+        graph = self._stage("train").plan.graph
+        found: dict[str, Array] = {}
+        for name in self.graph.inputs:
+            node = self.graph.nodes[self.graph.inputs[name]]
+            if name not in arrays:
+                continue
+            array = np.asarray(arrays[name])
+            if node.dtype == INT:
+                _check_indices(name, array, graph.size(node.of) if node.of is not None else None)
+            found[name] = np.ascontiguousarray(array, self._stage("train").dtypes[node.dtype])
+        return found
+
+    def _take(self, stage: Stage, arrays: Mapping[str, Array], rows: NDArray[np.int64], axis: str) -> Bound:
+        bound = stage.bind({axis: len(rows)})
+        for name in stage.plan.graph.inputs:
+            np.take(arrays[name], rows, axis=0, out=bound.inputs[name], mode="clip")
+        return bound
+
+    def _diverged(self, bound: Bound) -> ArchError:
+        """Which value was the first that is not finite: the kernels are run again, one by one."""
+        plan = self._stage("train").plan
+        t = int(self.state.step[0]) + 1
+        hints = ("lower the learning rate, or clip the gradient: clip = norm(1.0)",)
+        if not np.isfinite(self.state.weights).all():
+            message = f"step {t}: the weights are not finite since the last update"
+            return ArchError(Diagnostic("R04", message, hints=hints))
+        for i, call in enumerate(plan.calls):
+            self._executor.run(Table(bound.rows[i : i + 1]))
+            for value in call.writes:
+                if not np.isfinite(bound.values[value]).all():
+                    origin = plan.graph.nodes[value].origin
+                    message = f"step {t}: `{origin.full_name or plan.graph.nodes[value].op}` is not finite"
+                    return ArchError(Diagnostic("R04", message, origin.span, hints=hints))
+        return ArchError(Diagnostic("R04", f"step {t}: the loss is not finite", hints=hints))
+
     @property
     def steps_done(self) -> int:
         """How many updates the weights have seen."""
         return int(self.state.step[0])
+
+    @property
+    def learning_rate(self) -> float:
+        """The scheduled learning rate of the last update; of weights without a rule of their own, the first segment's."""
+        return float(self._scalars["lr"][0]) if len(self._scalars["lr"]) else 0.0
 
     def gradient_norm(self) -> float:
         """The 2-norm of the gradient of the last `gradient` or `step`, before clipping."""
@@ -147,17 +207,20 @@ class Program:
         return bound
 
     def _step_table(self, bound: Bound) -> Table:
-        """Training, then clipping where asked for, then the update of each segment, as one table."""
-        key = (id(bound),)
-        if key not in self._step_tables:
-            parts = [bound.rows]
-            if self._stages.norm is not None:
-                parts.append(self._stage("norm").bind({}).rows)
+        """Training and update as one table."""
+        table = self._step_tables.get(id(bound))
+        if table is None or table.owners[0] is not bound:
+            parts = [bound.rows, self._update_table(bound).words]
+            table = self._step_tables[id(bound)] = Table(_joined(parts), (bound,))
+        return table
+
+    def _update_table(self, bound: Bound) -> Table:
+        """The clipping factor where asked for, then the update of each segment, as one table."""
+        if self._updates is None or self._updates[0] != bound.generation:
+            parts = [self._stage("norm").bind({}).rows] if self._stages.norm is not None else []
             parts += [self._update_rows(i) for i in range(len(self.layout.segments))]
-            if len(self._step_tables) > 64:
-                self._step_tables.clear()
-            self._step_tables[key] = Table(_joined(parts), (bound,))
-        return self._step_tables[key]
+            self._updates = (bound.generation, Table(_joined(parts)))
+        return self._updates[1]
 
     def _update_rows(self, segment: int) -> NDArray[np.int64]:
         """The update's rows for one segment: the same kernel on another part of the flat buffers."""
@@ -217,6 +280,14 @@ class Program:
                 raise ArchError(Diagnostic("R02", f"the input `{name}` is missing"))
 
 
+def _figures(bound: Bound) -> dict[str, float]:
+    return {
+        name.removeprefix("metric:"): float(array)
+        for name, array in bound.outputs.items()
+        if name == "loss" or name.startswith("metric:")
+    }
+
+
 def _bad_input(name: str, message: str) -> ArchError:
     return ArchError(Diagnostic("R02", f"the input `{name}` {message}"))
 
@@ -232,6 +303,8 @@ def _check_indices(name: str, array: Array, size: int | None) -> None:
 def _joined(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
     """One table of several; the threads meet where one part ends and the next begins."""
     parts = [p for p in parts if len(p)]
+    if not parts:
+        return np.zeros((0, 2), np.int64)
     width = max(p.shape[1] for p in parts)
     rows = np.zeros((sum(len(p) for p in parts), width), np.int64)
     at = 0

@@ -1,0 +1,194 @@
+"""The command: `archspec run | check | show | fmt`. Exit codes: 0 done, 1 failed while running, 2 usage, 3 the spec,
+4 the data, 130 interrupted and saved."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from archspec.diagnostics import ArchError, Diagnostic, did_you_mean
+
+if TYPE_CHECKING:
+    from archspec.spec import Spec
+
+DONE, FAILED, USAGE, SPEC, DATA, INTERRUPTED = 0, 1, 2, 3, 4, 130
+EXIT_CODES = {"P": SPEC, "S": SPEC, "T": SPEC, "D": DATA, "R": FAILED, "U": USAGE}
+COMMANDS = ("run", "check", "show", "fmt")
+STAGES = ("syntax", "graph", "backward", "optimised", "plan", "code")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    try:
+        options = _parser().parse_args(arguments)
+        return int(options.action(options))
+    except ArchError as error:
+        print(error, file=sys.stderr)
+        return _exit_code(error)
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+
+
+def _exit_code(error: ArchError) -> int:
+    codes = [EXIT_CODES.get(d.code[0], FAILED) for d in error.diagnostics]
+    return SPEC if SPEC in codes else codes[0]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Usage errors in the same form as all others."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        hints = tuple(_suggest(message)) or (f"{self.prog} --help",)
+        raise ArchError(Diagnostic("U01", message, hints=hints))
+
+
+def _suggest(message: str) -> list[str]:
+    words = [w.strip("'\"") for w in message.split()]
+    return [h for w in words for h in did_you_mean(w, COMMANDS) if h.startswith("did") and w not in COMMANDS][:1]
+
+
+def _parser() -> argparse.ArgumentParser:
+    from archspec import __version__
+
+    parser = _Parser(prog="archspec", description="Neural networks written as their equations, compiled to readable programs.")
+    parser.add_argument("--version", action="version", version=f"archspec {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="run | check | show | fmt", parser_class=_Parser)
+    _run_parser(commands.add_parser("run", help="train a spec on its data"))
+    _check_parser(commands.add_parser("check", help="find every mistake in a spec without running it"))
+    _show_parser(commands.add_parser("show", help="print a spec's weights, or any stage of its compilation"))
+    _fmt_parser(commands.add_parser("fmt", help="put specs into the canonical form"))
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("spec", type=Path, help="the .arch file")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="replace a `let` of the spec")
+    parser.add_argument("--model", help="which model, where the spec has several")
+    parser.add_argument("--allow", action="append", default=[], type=Path, metavar="DIR", help="a folder that data may lie in")
+
+
+def _run_parser(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    parser.add_argument("--out", type=Path, help="the run's folder (default: the next free one under runs/)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=0, help="default: all cores; the result is the same for any number")
+    parser.add_argument("--precision", choices=("f32", "f64"), default="f32")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--quiet", action="store_true", help="say nothing while running")
+    parser.set_defaults(action=_run)
+
+
+def _check_parser(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    parser.set_defaults(action=_check)
+
+
+def _show_parser(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    parser.add_argument("--stage", choices=STAGES, help="print this stage instead of the weights")
+    parser.add_argument("--precision", choices=("f32", "f64"), default="f32")
+    parser.set_defaults(action=_show)
+
+
+def _fmt_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("specs", type=Path, nargs="+", metavar="spec")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where a file would change")
+    parser.set_defaults(action=_fmt)
+
+
+# --- the commands ------------------------------------------------------------------------------------------------
+
+
+def _load(options: argparse.Namespace) -> Spec:
+    from archspec.spec import load
+
+    return load(options.spec, dict(parse_setting(s) for s in options.set), options.allow)
+
+
+def parse_setting(text: str) -> tuple[str, int | float | bool | str]:
+    """`H=128` as a name and a number, truth value or string."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise ArchError(Diagnostic("U01", f"--set takes NAME=VALUE, not `{text}`", hints=("--set H=128",)))
+    return name.strip(), _value(value.strip())
+
+
+def _value(text: str) -> int | float | bool | str:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text.strip('"')
+
+
+def _run(options: argparse.Namespace) -> int:
+    from archspec.progress import Console
+    from archspec.running import run
+
+    threads = options.threads or len(os.sched_getaffinity(0))
+    result = run(
+        _load(options),
+        out=options.out,
+        seed=options.seed,
+        threads=threads,
+        precision=options.precision,
+        model=options.model,
+        reporter=Console(options.quiet),
+    )
+    if options.json:
+        print(json.dumps({"folder": str(result.folder), "metrics": dict(result.metrics)}))
+    else:
+        width = max(len(name) for name in result.metrics)
+        for name, value in result.metrics.items():
+            print(f"{name:<{width}}  {value:.4f}")
+        print(f"saved in {result.folder}")
+    return INTERRUPTED if result.interrupted else DONE
+
+
+def _check(options: argparse.Namespace) -> int:
+    _load(options).check(options.model)
+    print(f"{options.spec}: no mistakes found")
+    return DONE
+
+
+def _show(options: argparse.Namespace) -> int:
+    from archspec.inspect import stage_text, summary
+
+    spec = _load(options)
+    dims = spec.data().dims if "data" in spec.file.sections and options.stage != "syntax" else None
+    if options.stage is None:
+        print(summary(spec.stages(dims, options.model)))
+    else:
+        print(stage_text(spec, options.stage, dims, options.model, options.precision).rstrip())
+    return DONE
+
+
+def _fmt(options: argparse.Namespace) -> int:
+    from archspec.frontend.format import format_source
+    from archspec.frontend.parse import read_source
+    from archspec.runtime.checkpoint import write_whole
+
+    changed = 0
+    for path in options.specs:
+        source = read_source(path)
+        text = format_source(source)
+        if text != path.read_text(encoding="utf-8"):
+            changed += 1
+            if options.check:
+                print(f"{path}: would change")
+            else:
+                write_whole(path, text.encode())
+                print(f"{path}: formatted")
+    return FAILED if changed and options.check else DONE

@@ -1,0 +1,224 @@
+"""Looking at a spec: every stage as text and as a networkx graph, and the table of its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from archspec.frontend import syntax
+from archspec.ir.graph import Graph
+from archspec.ir.sizes import product
+from archspec.ir.text import graph_text, node_names
+from archspec.pipeline import PRECISIONS, Stages, plan
+
+if TYPE_CHECKING:
+    import networkx
+
+    from archspec.plan import Plan
+    from archspec.spec import Spec
+
+Dims = Mapping[str, int] | None
+
+
+def stage_text(spec: Spec, stage: str, dims: Dims = None, model: str | None = None, precision: str = "f32") -> str:
+    """A stage as people read it."""
+    if stage == "syntax":
+        from archspec.frontend.text import print_file
+
+        return print_file(spec.file.tree)
+    return _PRINTERS[stage](spec.stages(dims, model), precision)
+
+
+def stage_graph(spec: Spec, stage: str, dims: Dims = None, model: str | None = None) -> networkx.MultiDiGraph:
+    """A stage as a networkx.MultiDiGraph.
+
+    Nodes of graphs carry `name`, `op`, `shape` (names of axes), `sizes`, `dtype`, `role`, `path` and `span` (file, line,
+    column); edges `position` and `axes`. Nodes of plans and code are kernels, edges the values that pass between them.
+    """
+    if stage == "syntax":
+        return _syntax_graph(spec.file.tree)
+    stages = spec.stages(dims, model)
+    if stage in ("graph", "backward", "optimised"):
+        return _node_graph(getattr(stages, stage))
+    return _kernel_graph(_main_plan(stages), stage)
+
+
+def _node_graph(graph: Graph) -> networkx.MultiDiGraph:
+    import networkx
+
+    drawn = networkx.MultiDiGraph(outputs={n: v for n, v in graph.outputs.items()}, sizes=dict(graph.sizes))
+    for (value, node), name in zip(graph, node_names(graph), strict=True):
+        span = node.origin.span
+        drawn.add_node(
+            value,
+            name=name,
+            op=node.op,
+            shape=tuple(str(a) for a in node.axes),
+            sizes=tuple(graph.size(a) for a in node.axes),
+            dtype=node.dtype,
+            role=node.origin.role,
+            path=node.origin.path,
+            span=(span.source.path, span.line, span.column) if span else None,
+        )
+        for position, operand in enumerate(node.operands):
+            axes = tuple(str(node.loops[i]) for i in operand.index)
+            drawn.add_edge(operand.value, value, position=position, axes=axes)
+    return drawn
+
+
+def _kernel_graph(made: Plan, stage: str) -> networkx.MultiDiGraph:
+    import networkx
+
+    drawn = networkx.MultiDiGraph()
+    names = node_names(made.graph)
+    writer: dict[int, int] = {}
+    sources = _sources(made, "f32") if stage == "code" else {}
+    for i, call in enumerate(made.calls):
+        span = call.origin.span
+        place = (span.source.path, span.line, span.column) if span else None
+        shape = tuple(str(a) for v in call.writes[:1] for a in made.graph.nodes[v].axes)
+        code = sources.get(call.kernel.structure, "")
+        drawn.add_node(i, name=f"{call.kernel.name}#{i}", op=call.kernel.name, shape=shape, span=place, code=code)
+        for value in call.reads:
+            if value in writer:
+                drawn.add_edge(writer[value], i, value=names[value])
+        writer.update({value: i for value in call.writes})
+    return drawn
+
+
+def _syntax_graph(tree: syntax.File) -> networkx.MultiDiGraph:
+    import networkx
+
+    drawn = networkx.MultiDiGraph()
+
+    def add(node: Any) -> int:
+        number = drawn.number_of_nodes()
+        span = node.span if isinstance(node, syntax.Node) else None
+        place = (span.source.path, span.line, span.column) if span else None
+        label = getattr(node, "name", None) or getattr(node, "id", None) or type(node).__name__.lower()
+        drawn.add_node(number, name=label, op=type(node).__name__.lower(), shape=(), span=place)
+        for part in fields(node):
+            for child in _children(getattr(node, part.name)):
+                drawn.add_edge(number, add(child), position=part.name)
+        return number
+
+    add(tree)
+    return drawn
+
+
+def _children(value: Any) -> list[Any]:
+    if isinstance(value, tuple):
+        return [c for item in value for c in _children(item)]
+    return [value] if is_dataclass(value) and isinstance(value, syntax.Node) else []
+
+
+# --- text --------------------------------------------------------------------------------------------------------
+
+
+def _main_plan(stages: Stages) -> Plan:
+    return plan(stages.optimised)
+
+
+def plan_text(made: Plan, float_nbytes: int, sizes: Mapping[str, int]) -> str:
+    """The kernels in order with what each reads and writes, then the memory for given open sizes."""
+    from archspec.plan import lay_out
+
+    names = node_names(made.graph)
+    lines = []
+    for i, call in enumerate(made.calls):
+        reads = ", ".join(names[v] for v in call.reads)
+        writes = ", ".join(names[v] + made.graph.nodes[v].shape for v in call.writes)
+        span = call.origin.span
+        place = f"   # {span.source.path}:{span.line}" if span else ""
+        lines.append(f"{i:3}  {call.kernel.name}({reads}) -> {writes}{place}")
+    memory = lay_out(made, sizes, float_nbytes)
+    shown = ", ".join(f"{k} = {v}" for k, v in sizes.items())
+    lines.append(f"\nmemory with {shown}: {memory.total:,} bytes; at least {memory.lower_bound:,} are alive at once")
+    for value, offset in sorted(memory.offsets.items(), key=lambda item: item[1]):
+        first, last = made.lifetimes[value]
+        lines.append(f"{offset:10,} +{memory.nbytes[value]:<10,} {names[value]}  kernels {first} to {min(last, len(made.calls) - 1)}")
+    return "\n".join(lines)
+
+
+def open_sizes(graph: Graph, batch: int) -> dict[str, int]:
+    """`batch` for every axis without a size, to show figures by."""
+    symbols = {s for node in graph.nodes for a in node.loops for s in a.size.symbols}
+    return {s: batch for s in sorted(symbols) if s not in graph.sizes}
+
+
+def _plan_stage(stages: Stages, precision: str) -> str:
+    made = _main_plan(stages)
+    nbytes = 4 if precision == "f32" else 8
+    return plan_text(made, nbytes, open_sizes(made.graph, stages.training.batch))
+
+
+def _sources(made: Plan, precision: str) -> dict[object, str]:
+    from archspec.codegen.build import product_shape
+    from archspec.codegen.source import kernel_source
+
+    p = PRECISIONS[precision]
+    return {k.structure: kernel_source(k, p, product_shape(k, p)) for k in made.kernels}
+
+
+def _code_stage(stages: Stages, precision: str) -> str:
+    """The kernels, then the two functions of a step as the calls that they make."""
+    made = _main_plan(stages)
+    parts = list(_sources(made, precision).values())
+    roles = ("forward", "backward")
+    parts += [text for role in roles if (text := _calls_text(made, role))]
+    return "\n\n".join(part.rstrip() + "\n" for part in parts)
+
+
+def _calls_text(made: Plan, role: str) -> str:
+    names = node_names(made.graph)
+    lines = []
+    for call in made.calls:
+        if call.origin.role != role:
+            continue
+        arguments = ", ".join(_argument(a, p.kind, names) for a, p in zip(call.arguments, call.kernel.parameters, strict=True))
+        span = call.origin.span
+        lines.append(f"    {call.kernel.name}({arguments})" + (f"  # {span.source.path}:{span.line}" if span else ""))
+    return "\n".join([f"def {role}():", *lines]) if lines else ""
+
+
+def _argument(argument: Any, kind: str, names: list[str]) -> str:
+    return names[argument] if kind == "buffer" else str(argument) if argument is not None else kind
+
+
+_PRINTERS: dict[str, Callable[[Stages, str], str]] = {
+    "graph": lambda stages, precision: graph_text(stages.graph),
+    "backward": lambda stages, precision: graph_text(stages.backward if stages.has_loss else stages.graph),
+    "optimised": lambda stages, precision: graph_text(stages.optimised),
+    "plan": _plan_stage,
+    "code": _code_stage,
+}
+
+
+def summary(stages: Stages) -> str:
+    """The model in short: its inputs and results, a line for each weight, the number of parameters."""
+    graph, lowered = stages.graph, stages.lowered
+    inputs = ", ".join(f"{n}{graph.nodes[v].shape}" for n, v in graph.inputs.items())
+    results = ", ".join(f"{n}{graph.nodes[graph.outputs[n]].shape}" for n in lowered.results)
+    lines = [f"{lowered.model}({inputs}) -> {results}", ""]
+    rows = [weight_row(graph, path) for path in graph.weights]
+    width = max((len(r[0]) for r in rows), default=0)
+    shapes = max((len(r[1]) for r in rows), default=0)
+    lines += [f"{name:<{width}}  {shape:<{shapes}}  {count:>12}  {kind}".rstrip() for name, shape, count, kind in rows]
+    return "\n".join([*lines, "", *_totals(graph)])
+
+
+def weight_row(graph: Graph, path: str) -> tuple[str, str, str, str]:
+    spec = graph.specs[path]
+    count = product(spec.axes).evaluate(graph.sizes)
+    shape = graph.nodes[graph.weights[path]].shape
+    return path, shape, "?" if count is None else f"{count:,}", "frozen" if spec.frozen else spec.initializer.name
+
+
+def _totals(graph: Graph) -> list[str]:
+    counts = {path: product(s.axes).evaluate(graph.sizes) for path, s in graph.specs.items()}
+    if any(c is None for c in counts.values()):
+        return ["parameters: not known before the data binds the open axes"]
+    frozen = sum(c or 0 for p, c in counts.items() if graph.specs[p].frozen)
+    total = sum(c or 0 for c in counts.values())
+    return [f"parameters: {total:,}" + (f", of which {frozen:,} frozen" if frozen else "")]

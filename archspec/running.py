@@ -1,0 +1,224 @@
+"""`archspec run`: a spec trained on its data, and the directory that it leaves."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archspec.diagnostics import ArchError, Diagnostic
+from archspec.lower.model import Setting
+from archspec.spec import PathLike, Spec, load
+
+if TYPE_CHECKING:
+    from archspec.data import Dataset
+    from archspec.runtime.program import Program
+    from archspec.runtime.train import Outcome, Reporter
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    `metrics`   the last figures by part and name, `test.accuracy`
+    `history`   one record an epoch
+    `folder`    where everything was written
+    """
+
+    metrics: Mapping[str, float]
+    history: Sequence[Mapping[str, Any]]
+    folder: Path
+    program: Program = field(repr=False)
+    interrupted: bool = False
+
+
+class Silent:
+    """A reporter that says nothing."""
+
+    def compiling(self, kernels: int) -> None: ...
+
+    def progress(self, epoch: int, step: int, total: int, loss: float) -> None: ...
+
+    def epoch(self, record: dict[str, Any]) -> None: ...
+
+
+def run(
+    spec: PathLike | Spec,
+    set: Mapping[str, Setting] | None = None,  # noqa: A002
+    out: PathLike | None = None,
+    seed: int = 0,
+    threads: int = 1,
+    precision: str = "f32",
+    device: str = "cpu",
+    model: str | None = None,
+    allow: Sequence[PathLike] = (),
+    reporter: Any = None,
+) -> Run:
+    """Trains a spec on its data and writes `out`: the spec, settings.json, metrics.jsonl, weights.safetensors.
+
+    `out` must not hold a run yet; without it the next free folder under runs/ is taken.
+    """
+    if not isinstance(spec, Spec):
+        spec = load(spec, set, allow)
+    reporter = reporter or Silent()
+    dataset = spec.data(seed)
+    stages = spec.stages(dataset.dims, model)
+    if stages.lowered.training is None:
+        hint = "train { loss = cross_entropy(z, y) }"
+        raise ArchError(Diagnostic("R03", f"`{spec.source.path}` has no `train` section", hints=(hint,)))
+    _check_stop(stages.training, dataset)
+    from archspec.pipeline import Options, make_program
+    from archspec.runtime.train import steps_in_all
+
+    total = steps_in_all(stages.training, len(dataset.parts["train"]))
+    options = Options(precision, device, threads, seed)
+    program = make_program(stages, options, total, reporter.compiling)
+    folder = _folder(out, spec)
+    _write_start(folder, spec, stages, options, dataset, total)
+    program.prepare("train", "loss", "update")
+    outcome = _train(program, dataset, stages.training, seed, folder, reporter)
+    _write_end(folder, program, outcome, stages)
+    return Run(outcome.metrics, tuple(outcome.history), folder, program, outcome.interrupted)
+
+
+def _check_stop(training: Any, dataset: Dataset) -> None:
+    """A run that stops by the validation part needs one."""
+    if training.stop is None:
+        return
+    part = str(training.stop.arguments["figure"]).partition(".")[0]
+    if part not in dataset.parts:
+        hint = f"split = holdout({part}=0.1)"
+        message = f"`stop` looks at the {part} part, and `data` has none"
+        raise ArchError(Diagnostic("T02", message, training.stop.span, hints=(hint,)))
+
+
+def _train(
+    program: Program, dataset: Dataset, training: Any, seed: int, folder: Path, reporter: Reporter
+) -> Outcome:
+    from archspec.runtime.train import Batches, train
+
+    arrays = program.check_arrays({f.name: f.array for f in dataset.fields})
+    batches = Batches(arrays, dataset.parts, dataset.axis)
+    with _interruptible() as interrupted, (folder / "metrics.jsonl").open("w", encoding="utf-8") as file:
+        return train(program, batches, training, seed, _Recorder(reporter, file), interrupted)
+
+
+class _Recorder:
+    """Writes each epoch's record down before it is shown."""
+
+    def __init__(self, reporter: Reporter, file: Any) -> None:
+        self._reporter, self._file = reporter, file
+
+    def progress(self, epoch: int, step: int, total: int, loss: float) -> None:
+        self._reporter.progress(epoch, step, total, loss)
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        self._file.write(json.dumps(record) + "\n")
+        self._file.flush()
+        self._reporter.epoch(record)
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """The first Ctrl-C or SIGTERM asks the loop to end after this step; the second ends the process at once."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: object) -> None:
+        if asked:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        asked.append(number)
+        print("\nending after this step; again to leave at once", file=sys.stderr)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# --- the directory -----------------------------------------------------------------------------------------------
+
+
+def _folder(out: PathLike | None, spec: Spec) -> Path:
+    """The run's folder, made empty."""
+    if out is not None:
+        folder = Path(out)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            hint = "name another folder, or remove it first: nothing is overwritten"
+            raise ArchError(Diagnostic("R05", f"{folder} exists already", hints=(hint,)))
+        return _made(folder)
+    stem = Path(spec.source.path).stem if spec.source.path.endswith(".arch") else "spec"
+    base, number = Path("runs") / stem, 1
+    while (base / str(number)).exists():
+        number += 1
+    return _made(base / str(number))
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArchError(Diagnostic("R05", f"cannot make {folder}: {error.strerror}")) from None
+    return folder
+
+
+def _write_start(folder: Path, spec: Spec, stages: Any, options: Any, dataset: Dataset, total: int) -> None:
+    from archspec.runtime.checkpoint import write_whole
+
+    write_whole(folder / "spec.arch", spec.source.text.encode())
+    write_whole(folder / "settings.json", settings_json(spec, stages, options, dataset, total).encode())
+
+
+def settings_json(spec: Spec, stages: Any, options: Any, dataset: Dataset, total: int) -> str:
+    """Everything that decided the run, with nothing left to a default."""
+    from archspec import __version__
+
+    lowered, training = stages.lowered, stages.training
+    return json.dumps(
+        {
+            "archspec": __version__,
+            "spec": spec.source.path,
+            "model": lowered.model,
+            "settings": dict(lowered.settings),
+            "dims": {name: size for name, size in lowered.dims.items() if size is not None},
+            "options": {"precision": options.precision, "device": options.device, "seed": options.seed},
+            "train": {
+                "optimizer": _recipe(training.optimizer),
+                "schedule": [_recipe(r) for r in training.schedule],
+                "clip": _recipe(training.clip),
+                "stop": _recipe(training.stop),
+                "batch": training.batch,
+                "steps": total,
+                "metrics": list(training.metrics),
+            },
+            "data": {part: len(rows) for part, rows in dataset.parts.items()},
+            "classes": {axis: list(names) for axis, names in dataset.classes.items()},
+        },
+        indent=2,
+        ensure_ascii=False,
+    )
+
+
+def _recipe(recipe: Any) -> Any:
+    return None if recipe is None else {"name": recipe.name, **recipe.arguments}
+
+
+def _write_end(folder: Path, program: Program, outcome: Outcome, stages: Any) -> None:
+    from archspec.runtime.checkpoint import save_weights, write_whole
+
+    metadata = {"model": stages.lowered.model, "step": str(program.steps_done), "format": "archspec"}
+    save_weights(folder / "weights.safetensors", program.weights, metadata)
+    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8")
+    final = {"final": True, "step": program.steps_done, "interrupted": outcome.interrupted, **outcome.metrics}
+    write_whole(folder / "metrics.jsonl", (lines + json.dumps(final) + "\n").encode())

@@ -1,0 +1,159 @@
+"""The training loop: epochs of shuffled batches, figures after each, early stopping."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archspec.data.random import permutation
+from archspec.lower.training import Training
+from archspec.runtime.program import Program
+from archspec.runtime.stage import Array
+
+EVALUATION_ROWS = 1024
+DEFAULT_EPOCHS = 10
+Record = dict[str, Any]
+
+
+class Reporter(Protocol):
+    """Who is told how a run goes."""
+
+    def progress(self, epoch: int, step: int, total: int, loss: float) -> None: ...
+
+    def epoch(self, record: Record) -> None: ...
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Rows to learn from. `arrays` holds all rows; `parts` the row numbers of train, validation and test."""
+
+    arrays: Mapping[str, Array]
+    parts: Mapping[str, NDArray[np.int64]]
+    axis: str
+
+
+@dataclass
+class Outcome:
+    """What a run came to. `metrics` are the last figures of every part, `history` one record an epoch."""
+
+    history: list[Record] = field(default_factory=list)
+    metrics: dict[str, float] = field(default_factory=dict)
+    interrupted: bool = False
+    stopped_early: bool = False
+
+
+def steps_in_all(training: Training, rows: int) -> int:
+    """How many updates a run makes on `rows` rows."""
+    if training.steps is not None:
+        return training.steps
+    return math.ceil(rows / training.batch) * (training.epochs or DEFAULT_EPOCHS)
+
+
+def train(
+    program: Program,
+    batches: Batches,
+    training: Training,
+    seed: int,
+    reporter: Reporter,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """Trains a program and returns the run's figures. The order of the rows hangs on the seed and the epoch alone."""
+    return _Loop(program, batches, training, seed, reporter, interrupted).run()
+
+
+class _Loop:
+    def __init__(
+        self,
+        program: Program,
+        batches: Batches,
+        training: Training,
+        seed: int,
+        reporter: Reporter,
+        interrupted: Callable[[], bool],
+    ) -> None:
+        self.program, self.batches, self.training = program, batches, training
+        self.seed, self.reporter, self.interrupted = seed, reporter, interrupted
+        self.total = steps_in_all(training, len(batches.parts["train"]))
+        self.outcome = Outcome()
+        self.best = math.inf
+        self.best_weights: Array | None = None
+        self.waited = 0
+
+    def run(self) -> Outcome:
+        epoch = 0
+        while self.program.steps_done < self.total and not self._done():
+            epoch += 1
+            self._epoch(epoch)
+        if self.best_weights is not None:
+            self.program.state.weights[...] = self.best_weights
+        self._final_figures()
+        return self.outcome
+
+    def _done(self) -> bool:
+        self.outcome.interrupted = self.outcome.interrupted or self.interrupted()
+        return self.outcome.interrupted or self.outcome.stopped_early
+
+    def _epoch(self, epoch: int) -> None:
+        start = time.perf_counter()
+        loss, rows = self._batches(epoch)
+        seconds = time.perf_counter() - start
+        record: Record = {"epoch": epoch, "step": self.program.steps_done, "train.loss": loss}
+        record |= self.figures("validation")
+        record |= {"lr": self.program.learning_rate, "seconds": seconds, "rows_per_second": rows / max(seconds, 1e-9)}
+        self.outcome.history.append(record)
+        self.reporter.epoch(record)
+        self._judge(record)
+
+    def _batches(self, epoch: int) -> tuple[float, int]:
+        """One pass over the training part, or what is left of the run; the mean loss and the rows seen."""
+        part = self.batches.parts["train"]
+        order = part[permutation(len(part), self.seed, "epoch", epoch)]
+        total, seen, size = 0.0, 0, self.training.batch
+        for start in range(0, len(order), size):
+            if self.program.steps_done >= self.total or self._done():
+                break
+            rows = order[start : start + size]
+            loss = self.program.step_rows(self.batches.arrays, rows, self.batches.axis)
+            total, seen = total + loss * len(rows), seen + len(rows)
+            self.reporter.progress(epoch, self.program.steps_done, self.total, loss)
+        return total / max(seen, 1), seen
+
+    def figures(self, part: str) -> dict[str, float]:
+        """Loss and metrics of a part, weighted by rows; nothing where the data have no such part."""
+        rows = self.batches.parts.get(part)
+        if rows is None or not len(rows):
+            return {}
+        totals: dict[str, float] = {}
+        for start in range(0, len(rows), EVALUATION_ROWS):
+            piece = rows[start : start + EVALUATION_ROWS]
+            found = self.program.figures_rows(self.batches.arrays, piece, self.batches.axis)
+            for name, value in found.items():
+                totals[name] = totals.get(name, 0.0) + value * len(piece)
+        return {f"{part}.{name}": value / len(rows) for name, value in totals.items()}
+
+    def _judge(self, record: Record) -> None:
+        """Early stopping: keeps the best weights and counts the epochs without a better figure."""
+        stop = self.training.stop
+        if stop is None:
+            return
+        figure = str(stop.arguments["figure"])
+        if figure not in record:
+            record |= self.figures(figure.partition(".")[0])
+        worse = -1.0 if figure.partition(".")[2] in self.training.metrics and "accuracy" in figure else 1.0
+        value = worse * float(record.get(figure, math.nan))
+        if value < self.best - float(stop.arguments["delta"]):
+            self.best, self.waited = value, 0
+            self.best_weights = self.program.state.weights.copy()
+        else:
+            self.waited += 1
+            self.outcome.stopped_early = self.waited >= int(stop.arguments["patience"])
+
+    def _final_figures(self) -> None:
+        for part in ("train", "validation", "test"):
+            self.outcome.metrics |= self.figures(part)

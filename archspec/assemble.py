@@ -86,9 +86,9 @@ class _Assembly:
             first = draw(recipe.name, dict(recipe.arguments), shape, self.options.seed, path)
             layout.view(weights, path)[...] = first
         states = {}
-        for name, first in self.optimizer.states(self.arguments).items():
+        for name, value in self.optimizer.states(self.arguments).items():
             states[name] = flat_buffer(layout.trained, self.dtype)
-            states[name][...] = first
+            states[name][...] = value
         return State(weights, flat_buffer(layout.trained, self.dtype), states, np.zeros(1, np.int64))
 
     def _scalars(self) -> dict[str, Array]:
@@ -165,5 +165,3 @@ class _Assembly:
             return schedules.learning_rate(phases, lr, t, self.total_steps or 0)
 
         return Pace(rate, lambda t: self.optimizer.scalars(self.arguments, t))
-
-

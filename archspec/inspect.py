@@ -93,7 +93,7 @@ def _syntax_graph(tree: syntax.File) -> networkx.MultiDiGraph:
     drawn = networkx.MultiDiGraph()
 
     def add(node: Any) -> int:
-        number = drawn.number_of_nodes()
+        number = int(drawn.number_of_nodes())
         span = node.span if isinstance(node, syntax.Node) else None
         place = (span.source.path, span.line, span.column) if span else None
         label = getattr(node, "name", None) or getattr(node, "id", None) or type(node).__name__.lower()
@@ -137,7 +137,9 @@ def plan_text(made: Plan, float_nbytes: int, sizes: Mapping[str, int]) -> str:
     lines.append(f"\nmemory with {shown}: {memory.total:,} bytes; at least {memory.lower_bound:,} are alive at once")
     for value, offset in sorted(memory.offsets.items(), key=lambda item: item[1]):
         first, last = made.lifetimes[value]
-        lines.append(f"{offset:10,} +{memory.nbytes[value]:<10,} {names[value]}  kernels {first} to {min(last, len(made.calls) - 1)}")
+        lines.append(
+            f"{offset:10,} +{memory.nbytes[value]:<10,} {names[value]}  kernels {first} to {min(last, len(made.calls) - 1)}"
+        )
     return "\n".join(lines)
 
 
@@ -176,7 +178,9 @@ def _calls_text(made: Plan, role: str) -> str:
     for call in made.calls:
         if call.origin.role != role:
             continue
-        arguments = ", ".join(_argument(a, p.kind, names) for a, p in zip(call.arguments, call.kernel.parameters, strict=True))
+        arguments = ", ".join(
+            _argument(a, p.kind, names) for a, p in zip(call.arguments, call.kernel.parameters, strict=True)
+        )
         span = call.origin.span
         lines.append(f"    {call.kernel.name}({arguments})" + (f"  # {span.source.path}:{span.line}" if span else ""))
     return "\n".join([f"def {role}():", *lines]) if lines else ""
@@ -198,7 +202,7 @@ _PRINTERS: dict[str, Callable[[Stages, str], str]] = {
 def summary(stages: Stages) -> str:
     """The model in short: its inputs and results, a line for each weight, the number of parameters."""
     graph, lowered = stages.graph, stages.lowered
-    inputs = ", ".join(f"{n}{graph.nodes[v].shape}" for n, v in graph.inputs.items())
+    inputs = ", ".join(f"{n}{graph.nodes[graph.inputs[n]].shape}" for n in lowered.inputs)
     results = ", ".join(f"{n}{graph.nodes[graph.outputs[n]].shape}" for n in lowered.results)
     lines = [f"{lowered.model}({inputs}) -> {results}", ""]
     rows = [weight_row(graph, path) for path in graph.weights]

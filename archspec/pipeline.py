@@ -1,6 +1,6 @@
 """The way from a spec to a running program, one arrow a function.
 
-    text -> syntax -> graph -> differentiated graph -> optimised graph -> plan -> kernels -> running program
+text -> syntax -> graph -> differentiated graph -> optimised graph -> plan -> kernels -> running program
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from archspec.differentiate import differentiate, for_evaluation, for_training
 from archspec.diagnostics import ArchError, Diagnostic, did_you_mean
 from archspec.ir.graph import Graph
 from archspec.ir.verify import verify
+from archspec.learning.treatment import Treatment, treatments
 from archspec.lower import Lowered, Training
 from archspec.optimise import optimise
 
@@ -69,10 +70,8 @@ class Stages:
         return replace(graph, specs=specs)
 
     @cached_property
-    def treatments(self) -> Any:
+    def treatments(self) -> Mapping[str, Treatment]:
         """Learning rate, decay and freezing of each weight."""
-        from archspec.runtime.weights import treatments
-
         arguments = self.training.optimizer.arguments
         paths = {path: spec.frozen for path, spec in self.lowered.graph.specs.items()}
         return treatments(paths, self.training.rules, float(arguments["lr"]), float(arguments["decay"]))
@@ -130,7 +129,9 @@ def plan(graph: Graph, into: Mapping[str, str] | None = None) -> Plan:
     return make_plan(graph, into)
 
 
-def make_program(stages: Stages, options: Options, total_steps: int | None, announce: Callable[[int], None] | None = None) -> Program:
+def make_program(
+    stages: Stages, options: Options, total_steps: int | None, announce: Callable[[int], None] | None = None
+) -> Program:
     """The running program: buffers, threads, and every plan compiled when it is first run."""
     from archspec.assemble import assemble
 

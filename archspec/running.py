@@ -98,9 +98,7 @@ def _check_stop(training: Any, dataset: Dataset) -> None:
         raise ArchError(Diagnostic("T02", message, training.stop.span, hints=(hint,)))
 
 
-def _train(
-    program: Program, dataset: Dataset, training: Any, seed: int, folder: Path, reporter: Reporter
-) -> Outcome:
+def _train(program: Program, dataset: Dataset, training: Any, seed: int, folder: Path, reporter: Reporter) -> Outcome:
     from archspec.runtime.train import Batches, train
 
     arrays = program.check_arrays({f.name: f.array for f in dataset.fields})

@@ -45,7 +45,7 @@ class Spec:
         dims: dict[str, int] = {}
         if data and "data" in self.file.sections:
             dims = dict(_collect(problems, lambda: self.data().dims) or {})
-        names = [model] if model else [m.name for m in self.file.models()] or [None]
+        names: list[str | None] = [model] if model else [m.name for m in self.file.models()] or [None]
         for name in names:
             _collect(problems, lambda name=name: self.stages(dims=dims, model=name).treatments)
         if problems:
@@ -115,7 +115,9 @@ def _collect(problems: list[Diagnostic], action: Any) -> Any:
 
 
 def load(
-    path: PathLike, set: Mapping[str, Setting] | None = None, allow: Sequence[PathLike] = ()  # noqa: A002
+    path: PathLike,
+    set: Mapping[str, Setting] | None = None,
+    allow: Sequence[PathLike] = (),  # noqa: A002
 ) -> Spec:
     """The spec in a file. `set` replaces its `let`s; data may lie in the file's folder and in those of `allow`."""
     path = Path(path)
@@ -135,6 +137,3 @@ def loads(
     roots = tuple(Path(a) for a in allow)
     file = load_file(Source(name, text), Path(folder), roots)
     return Spec(file, Path(folder), dict(set or {}), roots)
-
-
-

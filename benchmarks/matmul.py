@@ -29,7 +29,7 @@ from numba.core.targetconfig import ConfigStack
 from numba.extending import intrinsic
 
 from archspec.codegen import tiles
-from archspec.codegen.tiles import TileShape, at, host_features, primitives, tile_shape
+from archspec.codegen.tiles import Blocking, TileShape, at, blocking, host_features, primitives, tile_shape
 
 FORWARD = [(128, 784, 512), (128, 512, 512), (128, 512, 10), (32, 64, 128), (32, 128, 10), (768, 128, 384)]
 FORWARD += [(768, 128, 512), (768, 512, 128), (2048, 256, 1024), (16, 128, 512)]
@@ -42,150 +42,83 @@ PRODUCTS = {"forward": FORWARD + ODD, "weight gradient": WEIGHT_GRADIENT, "input
 
 # --- the kernels to emit -------------------------------------------------------------------------------------------
 
-FITS_CACHE = 2 << 20  # bytes of a right side that is quicker read in place than packed
+# Strides of k and of the other axis, for the left and the right side, from the sizes of h (M, N) = left @ right.
+LAYOUTS: dict[str, Callable[[int, int, int], tuple[int, int, int, int]]] = {
+    "forward": lambda M, K, N: (1, K, N, 1),  # x (M, K) @ W (K, N)
+    "input gradient": lambda M, K, N: (1, K, 1, K),  # dz (M, K) @ W (N, K)^T
+    "weight gradient": lambda M, K, N: (M, 1, N, 1),  # x (K, M)^T @ dz (K, N)
+}
 
 
 @dataclass(frozen=True)
 class Kernel:
     """A kernel as the compiler would emit it, and the elements of scratch that each thread needs.
 
-    code(left, right, h, scratch, batch, thread, threads); batch is the size that is not known before the call.
+    code(left, right, h, scratch, M, K, thread, threads)
     """
 
     code: Callable[..., None]
     scratch: int
 
 
-def reference_kernel(product: str, dtype: str, M: int, K: int, N: int) -> Kernel:
-    """The loops for h (M, N) = left @ right.
+def reference_kernel(product: str, dtype: str, M: int, K: int, N: int, cut: Blocking | None = None) -> Kernel:
+    """The loops to emit for a product; the names in capitals are constants of the emitted source, and so are the `if`s on them.
 
-    forward          x (M, K), W (K, N)    panel by panel, rows within; W in place while it stays in the cache, else packed
-    input gradient   dz (M, K), W (N, K)   the same, W always packed: its panels are turned
-    weight gradient  x (K, M), dz (K, N)   the same for a block of x's columns, which is packed where many panels read it;
-                                           a long batch in blocks, the sums so far kept in h
+    Threads share the tiles in the order block of rows, panel, row of tiles, so that the work is even however few rows or
+    columns there are, and no sum is ever split.
     """
-    if product != "weight gradient":
-        return rows_by_panel(dtype, K, N, turned=product == "input gradient")
-    if tile_shape(dtype, host_features(), N).vectors == 1:
-        return turned_weight_gradient(dtype, M, K, N)
-    return weight_gradient(dtype, M, K, N)
+    shape = tile_shape(dtype, host_features(), N)
+    tile, tile_onto, pack_right, pack_left, MR, NR = primitives(dtype, shape)
+    LEFT_K, LEFT_ROW, RIGHT_K, RIGHT_COLUMN = LAYOUTS[product](M, K, N)
+    cut = cut or blocking(dtype, shape, K, N, left_across=LEFT_ROW == 1, right_turned=RIGHT_COLUMN != 1)
+    ROWS, DEPTH, PACK_LEFT = cut.rows, max(cut.depth, 1), cut.pack_left
+    DEEP = K > DEPTH
+    PANELS, LANES = -(-N // NR), shape.lanes
+    # The panels that are read in place: always, for no more rows of tiles than these, or never.
+    IN_PLACE = 1 << 30 if cut.right_in_place else 4 if RIGHT_COLUMN == 1 else 0
 
-
-def rows_by_panel(dtype: str, K: int, N: int, turned: bool) -> Kernel:
-    """Forward and input gradients; the batch is M.
-
-    Threads share the tiles in the order block of rows, panel, row of tiles. A block of 512 rows stays in the second cache
-    for all panels.
-    """
-    tile, _, pack_right, _, MR, NR = primitives(dtype, tile_shape(dtype, host_features(), N))
-    LANES = tile_shape(dtype, host_features()).lanes
-    BLOCK, PANELS = 512 // MR, -(-N // NR)
-    K_STRIDE, N_STRIDE = (1, K) if turned else (N, 1)
-    IN_PLACE = not turned and K * N * np.dtype(dtype).itemsize <= FITS_CACHE
-
-    def kernel(x, W, h, scratch, M, thread, threads):
-        panel, acc = scratch, at(scratch, K * NR)
+    def kernel(left, right, h, scratch, M, K, thread, threads):
+        panel, acc, packed = scratch, at(scratch, DEPTH * NR), at(scratch, DEPTH * NR + MR * NR)
         tiles = (M + MR - 1) // MR
         begin, end = thread * tiles * PANELS // threads, (thread + 1) * tiles * PANELS // threads
+        BLOCK = min(ROWS // MR, (tiles + threads - 1) // threads) if PACK_LEFT else ROWS // MR
         for block in range(0, tiles, BLOCK):
             height = min(BLOCK, tiles - block)
-            for j in range(0, N, NR):
-                start = block * PANELS + j // NR * height
-                first, last = max(begin - start, 0), min(end - start, height)
-                if first < last:
-                    columns = min(NR, N - j)
-                    if IN_PLACE and columns % LANES == 0:
-                        right, right_stride = at(W, j), N
-                    else:
-                        pack_right(at(W, j * N_STRIDE), K_STRIDE, N_STRIDE, panel, K, columns)
-                        right, right_stride = panel, NR
-                    for i in range((block + first) * MR, min((block + last) * MR, M), MR):
-                        rows = min(MR, M - i)
-                        tile(at(x, i * K), K, 1, right, right_stride, K, acc, rows, columns)
-                        for r in range(rows):
-                            for t in range(columns):
-                                h[(i + r) * N + j + t] = acc[r * NR + t]
-
-    return Kernel(kernel, K * NR + MR * NR)
-
-
-def weight_gradient(dtype: str, M: int, K: int, N: int) -> Kernel:
-    """x^T @ dz; the batch is K.
-
-    Threads share the tiles in the order block of x's columns, panel, row of tiles; the blocks are small enough for each thread to
-    have one. A block of x stays in the second cache for all panels.
-    """
-    tile, tile_onto, pack_right, pack_left, MR, NR = primitives(dtype, tile_shape(dtype, host_features(), N))
-    LANES = tile_shape(dtype, host_features()).lanes
-    TILES, PANELS = -(-M // MR), -(-N // NR)
-    DEPTH, WIDTH = (K, 128) if K <= 1024 else (256, 256)
-    PACK_LEFT = PANELS >= 8 or K > DEPTH
-    IN_PLACE = K * N * np.dtype(dtype).itemsize <= FITS_CACHE
-
-    def kernel(x, dz, h, scratch, K, thread, threads):
-        panel, acc, packed = scratch, at(scratch, DEPTH * NR), at(scratch, DEPTH * NR + MR * NR)
-        begin, end = thread * TILES * PANELS // threads, (thread + 1) * TILES * PANELS // threads
-        BLOCK = min(WIDTH // MR, (TILES + threads - 1) // threads)
-        for block in range(0, TILES, BLOCK):
-            height = min(BLOCK, TILES - block)
-            if begin < (block + height) * PANELS and block * PANELS < end:
-                for p in range(0, K, DEPTH):
+            if block * PANELS < end and begin < (block + height) * PANELS:
+                for p in range(0, max(K, 1), DEPTH):
                     depth = min(DEPTH, K - p)
                     if PACK_LEFT:
                         for i in range(block * MR, min((block + height) * MR, M), MR):
-                            pack_left(at(x, p * M + i), 1, M, at(packed, (i - block * MR) * depth), depth, min(MR, M - i))
+                            rows = min(MR, M - i)
+                            from_left = at(left, i * LEFT_ROW + p * LEFT_K)
+                            pack_left(from_left, LEFT_ROW, LEFT_K, at(packed, (i - block * MR) * depth), depth, rows)
                     for j in range(0, N, NR):
+                        columns = min(NR, N - j)
                         start = block * PANELS + j // NR * height
                         first, last = max(begin - start, 0), min(end - start, height)
                         if first < last:
-                            columns = min(NR, N - j)
-                            if IN_PLACE and columns % LANES == 0:
-                                right, right_stride = at(dz, p * N + j), N
-                            else:
-                                pack_right(at(dz, p * N + j), N, 1, panel, depth, columns)
-                                right, right_stride = panel, NR
+                            from_right, right_stride = at(right, p * RIGHT_K + j * RIGHT_COLUMN), RIGHT_K
+                            if columns % LANES > 0 or last - first > IN_PLACE:
+                                pack_right(from_right, RIGHT_K, RIGHT_COLUMN, panel, depth, columns)
+                                from_right, right_stride = panel, NR
                             for i in range((block + first) * MR, min((block + last) * MR, M), MR):
                                 rows = min(MR, M - i)
                                 if PACK_LEFT:
-                                    left, k_stride = at(packed, (i - block * MR) * depth), MR
+                                    from_left, row_stride, k_stride = at(packed, (i - block * MR) * depth), 1, MR
                                 else:
-                                    left, k_stride = at(x, p * M + i), M
-                                if p == 0:
-                                    tile(left, 1, k_stride, right, right_stride, depth, acc, rows, columns)
-                                else:
+                                    from_left, row_stride, k_stride = at(left, i * LEFT_ROW + p * LEFT_K), LEFT_ROW, LEFT_K
+                                if DEEP and p > 0:
                                     for r in range(rows):
                                         for t in range(columns):
                                             acc[r * NR + t] = h[(i + r) * N + j + t]
-                                    tile_onto(left, 1, k_stride, right, right_stride, depth, acc, rows, columns)
+                                    tile_onto(from_left, row_stride, k_stride, from_right, right_stride, depth, acc, rows, columns)
+                                else:
+                                    tile(from_left, row_stride, k_stride, from_right, right_stride, depth, acc, rows, columns)
                                 for r in range(rows):
                                     for t in range(columns):
                                         h[(i + r) * N + j + t] = acc[r * NR + t]
 
-    return Kernel(kernel, DEPTH * NR + MR * NR + DEPTH * (WIDTH + MR))
-
-
-def turned_weight_gradient(dtype: str, M: int, K: int, N: int) -> Kernel:
-    """(dz^T @ x)^T for few columns N: the long side of x fills the vectors, and the epilogue turns each tile."""
-    tile, _, pack_right, _, MR, NR = primitives(dtype, tile_shape(dtype, host_features()))
-    PANELS = -(-M // NR)
-
-    def kernel(x, dz, h, scratch, K, thread, threads):
-        acc, panel = scratch, at(scratch, MR * NR)
-        for j in range(thread * PANELS // threads * NR, min((thread + 1) * PANELS // threads * NR, M), NR):
-            columns = min(NR, M - j)
-            if columns == NR:
-                right, right_stride = at(x, j), M
-            else:
-                pack_right(at(x, j), M, 1, panel, K, columns)
-                right, right_stride = panel, NR
-            for i in range(0, N, MR):
-                rows = min(MR, N - i)
-                tile(at(dz, i), 1, N, right, right_stride, K, acc, rows, columns)
-                for t in range(columns):
-                    for r in range(rows):
-                        h[(j + t) * N + i + r] = acc[r * NR + t]
-
-    return Kernel(kernel, MR * NR + K * NR)
+    return Kernel(kernel, cut.scratch(shape) + NR)
 
 
 # --- compiling and timing ------------------------------------------------------------------------------------------
@@ -209,7 +142,7 @@ def compile_kernel(kernel: Kernel, dtype: str) -> Compiled:
     flags.fastmath = FastMathOptions({"contract", "reassoc", "nsz"})
     flags.no_cpython_wrapper = True
     pointer = types.CPointer(tiles.NUMBERS[dtype].numba)
-    arguments = (*[pointer] * 4, *[types.int64] * 3)
+    arguments = (*[pointer] * 4, *[types.int64] * 4)
     target = registry.cpu_target
     start = time.perf_counter()
     with global_compiler_lock, ConfigStack().enter(flags.copy()):
@@ -218,7 +151,7 @@ def compile_kernel(kernel: Kernel, dtype: str) -> Compiled:
         )
         address = result.library.get_pointer_to_function(result.fndesc.llvm_cfunc_wrapper_name)
     seconds = time.perf_counter() - start
-    prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4, *[ctypes.c_int64] * 3)
+    prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4, *[ctypes.c_int64] * 4)
     return Compiled(prototype(address), kernel.scratch, seconds, result.library)
 
 
@@ -268,9 +201,8 @@ def measure(product: str, dtype: str, shape: tuple[int, int, int], rounds: int) 
     compiled = compile_kernel(reference_kernel(product, dtype, M, K, N), dtype)
     h, expected, scratch = aligned(M * N, dtype).reshape(M, N), np.empty((M, N), dtype), aligned(compiled.scratch, dtype)
     arguments = [array.ctypes.data for array in (left, right, h, scratch)]
-    batch = K if product == "weight gradient" else M
     ours, blas = fastest(
-        [lambda: compiled.call(*arguments, batch, 0, 1), lambda: np.matmul(a, b, out=expected)], 2 * M * K * N, rounds
+        [lambda: compiled.call(*arguments, M, K, 0, 1), lambda: np.matmul(a, b, out=expected)], 2 * M * K * N, rounds
     )
     tolerance = 1e-4 if dtype == "float32" else 1e-12
     np.testing.assert_allclose(h, expected, rtol=tolerance, atol=tolerance * K**0.5)
@@ -294,13 +226,13 @@ def peak(dtype: str, rounds: int) -> float:
     def multiply_adds(typing, pointer, count):
         return types.void(pointer, types.int64), emit
 
-    def kernel(left, right, h, scratch, batch, thread, threads):
-        multiply_adds(scratch, batch)
+    def kernel(left, right, h, scratch, M, K, thread, threads):
+        multiply_adds(scratch, K)
 
     compiled = compile_kernel(Kernel(kernel, chains * shape.lanes), dtype)
     scratch = aligned(compiled.scratch, dtype)
     flops = 2 * steps * chains * shape.lanes
-    [seconds] = fastest([lambda: compiled.call(*[scratch.ctypes.data] * 4, steps, 0, 1)], flops, rounds)
+    [seconds] = fastest([lambda: compiled.call(*[scratch.ctypes.data] * 4, 0, steps, 0, 1)], flops, rounds)
     return 1e-9 * flops / seconds
 
 

@@ -46,7 +46,9 @@ def product_shape(kernel: Kernel, precision: str) -> TileShape:
     return tile_shape(precision, this_machine().names, columns)
 
 
-def build(kernels: Sequence[Kernel], precision: str, announce: Callable[[int], None] | None = None) -> dict[object, Code]:
+def build(
+    kernels: Sequence[Kernel], precision: str, announce: Callable[[int], None] | None = None
+) -> dict[object, Code]:
     """The code of each kernel, by its structure. `announce` is told how many must be compiled, before that begins."""
     sources = {}
     for kernel in kernels:
@@ -74,7 +76,9 @@ def _code_only(source: str) -> str:
 def _compile(kernel: Kernel, source: str, precision: str, shape: TileShape, key: str) -> bytes:
     from archspec.codegen.native import compile_source
 
-    binary = compile_source(source, kernel.name, kernel_kinds(kernel, precision), precision, shape, symbol_of(key))
+    binary: bytes = compile_source(
+        source, kernel.name, kernel_kinds(kernel, precision), precision, shape, symbol_of(key)
+    )
     cache.save(key, binary)
     return binary
 
@@ -94,4 +98,3 @@ def driver_code(name: str) -> tuple[str, bytes]:
         binary = compile_driver(name, DRIVERS[name], symbol_of(key))
         cache.save(key, binary)
     return symbol_of(key), binary
-

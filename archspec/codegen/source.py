@@ -16,7 +16,10 @@ from archspec.ops.reductions import IDENTITY
 from archspec.plan import kernel as k
 
 INDENT = "    "
-DTYPES = {"f4": {"float": "float32", "int": "int64", "bool": "bool"}, "f8": {"float": "float64", "int": "int64", "bool": "bool"}}
+DTYPES = {
+    "f4": {"float": "float32", "int": "int64", "bool": "bool"},
+    "f8": {"float": "float64", "int": "int64", "bool": "bool"},
+}
 
 
 def kernel_source(kernel: k.Kernel, precision: str, shape: TileShape) -> str:
@@ -196,7 +199,9 @@ class _Printer:
             self.line(f"columns = min(NR, {n} - first)")
             k_stride, n_stride = (size_text(x) for x in s.right_strides)
             right = _joined(offset_text(s.right_offset), f"first*{_factor(s.right_strides[1])}")
-            self.line(f"pack_right(at({s.right}, {right}), {k_stride}, {n_stride}, at({s.scratch}, own), {depth}, columns)")
+            self.line(
+                f"pack_right(at({s.right}, {right}), {k_stride}, {n_stride}, at({s.scratch}, own), {depth}, columns)"
+            )
             self.line("for tile_row in range(tiles * part // parts, tiles * (part + 1) // parts):")
             with _Nested(self):
                 self._tile(s, m, depth)
@@ -206,7 +211,9 @@ class _Printer:
         left = _joined(offset_text(s.left_offset), f"tile_row*MR*{_factor(s.left_strides[0])}")
         acc = f"at({s.scratch}, own + {_factor(s.k)}*NR)"
         self.line(f"rows = min(MR, {m} - tile_row*MR)")
-        self.line(f"tile(at({s.left}, {left}), {m_stride}, {k_stride}, at({s.scratch}, own), NR, {depth}, {acc}, rows, columns)")
+        self.line(
+            f"tile(at({s.left}, {left}), {m_stride}, {k_stride}, at({s.scratch}, own), NR, {depth}, {acc}, rows, columns)"
+        )
         self.line("for r in range(rows):")
         with _Nested(self):
             self.line(f"{s.m[0]} = tile_row*MR + r")
@@ -353,5 +360,3 @@ def _plain(text: str) -> str:
     """Text for a docstring: no quote, backslash or odd character can end it."""
     safe = "".join(c if c.isascii() and c.isprintable() else "?" for c in text)
     return safe.replace("\\", "/").replace('"', "'")
-
-

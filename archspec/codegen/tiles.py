@@ -131,6 +131,43 @@ def vector_unit(features: Collection[str]) -> tuple[int, int, bool]:
     return 4, 16, False
 
 
+@dataclass(frozen=True)
+class Blocking:
+    """How the loops around the tile are cut so that each operand is read from a near cache.
+
+    rows            rows of the left side that stay near while all panels pass
+    depth           steps of k at a time; the sums so far wait in the output
+    right_in_place  whole panels of the right side are read where they lie
+    pack_left       each block of the left side is packed before the panels pass
+    """
+
+    rows: int
+    depth: int
+    right_in_place: bool
+    pack_left: bool
+
+    def scratch(self, shape: TileShape) -> int:
+        """Elements that each thread needs: a panel, the sums of a tile, the packed left block."""
+        left = (self.rows + shape.rows) * self.depth if self.pack_left else 0
+        return shape.columns * self.depth + shape.columns * shape.rows + left
+
+
+def blocking(dtype: str, shape: TileShape, k: int, n: int, left_across: bool, right_turned: bool) -> Blocking:
+    """The blocking of a product with n columns and sums of k.
+
+    `left_across` says that the left side has its rows, not k, contiguous, as x^T in a weight gradient; `right_turned` that the right
+    side has k contiguous, as W^T in an input gradient. Chosen by `benchmarks/matmul.py --blocking`: packing the right side is a tenth
+    of the work at 128 rows and pays once it overflows the second cache; rows of k contiguous stream well however long; a left side
+    read across its rows does not beyond some 1024 k, where its power-of-two stride maps it to few cache sets.
+    """
+    in_place = not right_turned and k * n * NUMBERS[dtype].nbytes <= 2 << 20
+    if not left_across:
+        return Blocking(rows=512, depth=k, right_in_place=in_place, pack_left=False)
+    if k <= 1024:
+        return Blocking(rows=128, depth=k, right_in_place=in_place, pack_left=n >= 8 * shape.columns)
+    return Blocking(rows=256, depth=256, right_in_place=in_place, pack_left=True)
+
+
 # --- the primitives ------------------------------------------------------------------------------------------------
 
 
@@ -363,7 +400,15 @@ def emit_pack(
 
 
 def copy_rows(
-    builder: Builder, number: Number, width: int, lanes: int, source: Value, k_stride: Value, target: Value, k: Value, count: Value
+    builder: Builder,
+    number: Number,
+    width: int,
+    lanes: int,
+    source: Value,
+    k_stride: Value,
+    target: Value,
+    k: Value,
+    count: Value,
 ) -> None:
     """Contiguous rows, vector by vector; masked where fewer than `width` are valid."""
     starts = range(0, width, lanes)
@@ -371,7 +416,10 @@ def copy_rows(
 
     def copy(loads: list[Callable[[Value], Value]]) -> None:
         def step(p: Value, _: list[Value]) -> list[Value]:
-            row, packed = builder.gep(source, [builder.mul(p, k_stride)]), builder.gep(target, [builder.mul(p, INDEX(width))])
+            row, packed = (
+                builder.gep(source, [builder.mul(p, k_stride)]),
+                builder.gep(target, [builder.mul(p, INDEX(width))]),
+            )
             for start, load_from in zip(starts, loads, strict=True):
                 store(builder, number, load_from(builder.gep(row, [INDEX(start)])), packed, INDEX(start))
             return []
@@ -382,7 +430,12 @@ def copy_rows(
         with whole:
             copy([lambda place, size=size: load(builder, number, size, place, INDEX(0)) for size in sizes])
         with part:
-            copy([masked_load(builder, number, size, builder.sub(count, INDEX(start))) for start, size in zip(starts, sizes, strict=True)])
+            copy(
+                [
+                    masked_load(builder, number, size, builder.sub(count, INDEX(start)))
+                    for start, size in zip(starts, sizes, strict=True)
+                ]
+            )
 
 
 def turn_columns(
@@ -410,7 +463,9 @@ def turn_columns(
 
     def block(p: Value, t: Value) -> None:
         corner = builder.add(p, builder.mul(t, stride))
-        vectors = [load(builder, number, side, source, builder.add(corner, builder.mul(stride, INDEX(i)))) for i in range(side)]
+        vectors = [
+            load(builder, number, side, source, builder.add(corner, builder.mul(stride, INDEX(i)))) for i in range(side)
+        ]
         packed = builder.add(builder.mul(p, INDEX(width)), t)
         for i, vector in enumerate(turned(builder, vectors)):
             store(builder, number, vector, target, builder.add(packed, INDEX(i * width)))
@@ -420,7 +475,9 @@ def turn_columns(
         builder.store(value, builder.gep(target, [builder.add(builder.mul(p, INDEX(width)), t)]))
 
     def clear(p: Value, t: Value) -> None:
-        builder.store(ir.Constant(number.llvm, 0.0), builder.gep(target, [builder.add(builder.mul(p, INDEX(width)), t)]))
+        builder.store(
+            ir.Constant(number.llvm, 0.0), builder.gep(target, [builder.add(builder.mul(p, INDEX(width)), t)])
+        )
 
     nothing = INDEX(0)
     with loop(builder, nothing, k_blocks, line) as p0:
@@ -453,7 +510,12 @@ def turned(builder: Builder, rows: list[Value]) -> list[Value]:
 
 
 def fold(
-    builder: Builder, start: Value, stop: Value, stride: int, initial: list[Value], step: Callable[[Value, list[Value]], list[Value]]
+    builder: Builder,
+    start: Value,
+    stop: Value,
+    stride: int,
+    initial: list[Value],
+    step: Callable[[Value, list[Value]], list[Value]],
 ) -> list[Value]:
     """The values after step(index, values) for every index from start to stop, held in registers."""
     entry, body, done = builder.block, builder.append_basic_block("loop"), builder.append_basic_block("done")
@@ -466,7 +528,9 @@ def fold(
     last = builder.block
     builder.position_at_end(done)
     totals = [builder.phi(value.type) for value in initial]
-    for phi, first, then in zip([index, *carried, *totals], [start, *initial, *initial], [following, *updated, *updated], strict=True):
+    for phi, first, then in zip(
+        [index, *carried, *totals], [start, *initial, *initial], [following, *updated, *updated], strict=True
+    ):
         phi.add_incoming(first, entry)
         phi.add_incoming(then, last)
     return totals
@@ -492,7 +556,9 @@ def minimum(builder: Builder, a: Value, b: Value) -> Value:
 
 
 def splat(builder: Builder, value: Value, lanes: int) -> Value:
-    single = builder.insert_element(ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined), value, ir.IntType(32)(0))
+    single = builder.insert_element(
+        ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined), value, ir.IntType(32)(0)
+    )
     return shuffle(builder, single, single, [0] * lanes)
 
 

@@ -26,6 +26,7 @@ class Lowered:
 
     graph: Graph
     model: str
+    inputs: tuple[str, ...]
     results: tuple[str, ...]
     training: Training | None
     settings: Mapping[str, Setting]
@@ -74,7 +75,8 @@ class _Lowering:
         if self.context.problems:
             raise ArchError(self.context.problems)
         graph = self.context.builder.graph()
-        return Lowered(graph, block.name, results, training, self.settings, self.dims)
+        inputs = tuple(t.name for t in block.tensors)
+        return Lowered(graph, block.name, inputs, results, training, self.settings, self.dims)
 
     # --- lets and dims ----------------------------------------------------------------------------------------
 

@@ -63,11 +63,9 @@ OPS.add(
         "map",
         1,
         "-1, 0 or 1",
-        "number({0} > F(0.0)) - number({0} < F(0.0))",
+        "{0} if {0} != {0} else number({0} > F(0.0)) - number({0} < F(0.0))",
         reference=lambda np, a: np.sign(a),
         cheap=True,
     )
 )
-OPS.add(
-    Op("floor", "map", 1, "the largest integer not above a", "np.floor({0})", reference=lambda np, a: np.floor(a))
-)
+OPS.add(Op("floor", "map", 1, "the largest integer not above a", "np.floor({0})", reference=lambda np, a: np.floor(a)))

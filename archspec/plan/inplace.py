@@ -1,6 +1,6 @@
 """Writing in place: a result takes over the memory of an operand that nobody reads afterwards.
 
-    y = f(x), x read for the last time   ->   y is written where x lies
+y = f(x), x read for the last time   ->   y is written where x lies
 """
 
 from __future__ import annotations

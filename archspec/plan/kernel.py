@@ -208,19 +208,7 @@ class Product:
 
 
 Statement: TypeAlias = (
-    Let
-    | Load
-    | Store
-    | Position
-    | Extent
-    | Draw
-    | Start
-    | Accumulate
-    | Split
-    | For
-    | Blocks
-    | Within
-    | Product
+    Let | Load | Store | Position | Extent | Draw | Start | Accumulate | Split | For | Blocks | Within | Product
 )
 
 

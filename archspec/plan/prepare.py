@@ -1,8 +1,8 @@
 """Graph to graph, right before planning: the forms that kernels have.
 
-    a contraction that is no matrix product    ->  a product, element by element, and a sum
-    one node as two outputs                    ->  two nodes, since each output has a place of its own
-    a leaf or a number as an output            ->  a copy of it
+a contraction that is no matrix product    ->  a product, element by element, and a sum
+one node as two outputs                    ->  two nodes, since each output has a place of its own
+a leaf or a number as an output            ->  a copy of it
 """
 
 from __future__ import annotations

@@ -149,6 +149,7 @@ class _Rows:
             s.store(value, body)
         row.statements.append(loops(variables, tuple(body.statements)))
         s.levels = s.levels[:2]
+
     def _accumulate(self, value: int, row: Level, body: Level) -> None:
         node, place = self.graph.nodes[value], self.group.place[value]
         operand = node.operands[0]

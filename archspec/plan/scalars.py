@@ -215,4 +215,3 @@ def short_name(node: Node) -> str:
         attributes = dict(node.attributes)
         return str(attributes.get("name") or attributes["path"]).rsplit("/", 1)[-1]
     return node.origin.name or node.op
-

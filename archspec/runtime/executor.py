@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import threading
 import weakref
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,12 @@ from numpy.typing import NDArray
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
 
-@dataclass(frozen=True)
 class Table:
-    """Rows of (address, barrier before it, arguments …). `owners` keeps alive what the addresses point to."""
+    """Rows of (address, barrier before it, arguments …), fixed once made. `owners` keeps alive what they point to."""
 
-    words: NDArray[np.int64]
-    owners: tuple[Any, ...] = ()
+    def __init__(self, words: NDArray[np.int64], owners: tuple[Any, ...] = ()) -> None:
+        self.words, self.owners = np.ascontiguousarray(words), owners
+        self.place: list[ctypes.c_int64 | int] = [self.words.ctypes.data, *self.words.shape]
 
 
 class Executor:
@@ -33,16 +32,14 @@ class Executor:
         self._post = ENTRY(post)
         self._board = np.zeros(8 + 2 * threads, np.int64)
         self._counters = np.zeros(8, np.int64)
-        self._words = np.zeros(5, np.int64)
-        self._words[[0, 4]] = self._board.ctypes.data, self._counters.ctypes.data
-        self._words_address = self._words.ctypes.data
+        self._words = (ctypes.c_int64 * 5)(self._board.ctypes.data, 0, 0, 0, self._counters.ctypes.data)
+        self._words_address = ctypes.addressof(self._words)
         self._workers = [_Worker(wait, self._board, self._counters, i, threads) for i in range(1, threads)]
         self._finalizer = weakref.finalize(self, _stop, self._workers)
 
-    def run(self, table: Table, rows: slice | None = None) -> None:
-        """Runs all rows of a table, or a slice of them, and returns when every thread is done."""
-        words = table.words if rows is None else table.words[rows]
-        self._words[1:4] = words.ctypes.data, words.shape[0], words.shape[1]
+    def run(self, table: Table) -> None:
+        """Runs all rows of a table and returns when every thread is done."""
+        self._words[1:4] = table.place
         for worker in self._workers:
             worker.wake()
         self._post(self._words_address, 0, self.threads)
@@ -55,7 +52,9 @@ class Executor:
 class _Worker:
     """One thread beside the caller's. It sleeps after a while without work, so that an idle program takes no CPU."""
 
-    def __init__(self, wait: int, board: NDArray[np.int64], counters: NDArray[np.int64], number: int, threads: int) -> None:
+    def __init__(
+        self, wait: int, board: NDArray[np.int64], counters: NDArray[np.int64], number: int, threads: int
+    ) -> None:
         self._wait = ENTRY(wait)
         self._words = np.array([board.ctypes.data, counters.ctypes.data], np.int64)
         self._board, self._counters = board, counters

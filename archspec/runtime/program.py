@@ -11,9 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from archspec.diagnostics import ArchError, Diagnostic, did_you_mean
 from archspec.ir.graph import INT, Graph
-from archspec.ir.sizes import shape_text
 from archspec.runtime.executor import Executor, Table
-from archspec.runtime.stage import Array, Bound, Stage
+from archspec.runtime.stage import Array, Bound, Stage, bad_input
 from archspec.runtime.weights import Layout, Weights
 
 
@@ -192,7 +191,9 @@ class Program:
             make = getattr(self._stages, name)
             if make is None:
                 hint = "train { loss = cross_entropy(z, y) }"
-                raise ArchError(Diagnostic("R03", "the spec has no `train` section, so there is no loss", hints=(hint,)))
+                raise ArchError(
+                    Diagnostic("R03", "the spec has no `train` section, so there is no loss", hints=(hint,))
+                )
             self._made[name] = make()
         return self._made[name]
 
@@ -240,35 +241,18 @@ class Program:
     def _bind(self, stage: Stage, inputs: Mapping[str, ArrayLike]) -> Bound:
         """The stage for the sizes of these inputs, with the inputs in its memory."""
         graph = stage.plan.graph
-        arrays: dict[str, Array] = {}
-        sizes: dict[str, int] = {}
         if inputs.keys() != graph.inputs.keys():
             self._check_names(graph, inputs)
-        for name, value in graph.inputs.items():
+        arrays = [np.asarray(inputs[name]) for name in graph.inputs]
+        bound = stage.bind_shapes(tuple([a.shape for a in arrays]))
+        for (name, value), array in zip(graph.inputs.items(), arrays, strict=True):
             node = graph.nodes[value]
-            array = arrays[name] = np.asarray(inputs[name])
-            if array.ndim != len(node.axes):
-                raise _bad_input(name, f"has the axes {node.shape} and is given {array.ndim} of them")
-            for axis, count in zip(node.axes, array.shape, strict=True):
-                known = axis.size.evaluate({**graph.sizes, **sizes})
-                if known is None:
-                    sizes[str(axis.size)] = count
-                elif known != count:
-                    raise _bad_input(name, f"has {known} along {axis} and is given {count}")
-        if not all(sizes.values()):
-            raise ArchError(Diagnostic("R02", f"the batch is empty: {shape_text(node.axes)} has no element"))
-        bound = stage.bind(sizes)
-        for name, array in arrays.items():
-            self._copy_in(name, graph, bound, array)
+            if node.dtype == INT:
+                _check_indices(name, array, graph.size(node.of) if node.of is not None else None)
+            elif array.dtype.kind not in "fiub":
+                raise bad_input(name, f"holds numbers and is given {array.dtype}")
+            bound.inputs[name][...] = array
         return bound
-
-    def _copy_in(self, name: str, graph: Graph, bound: Bound, array: Array) -> None:
-        node = graph.nodes[graph.inputs[name]]
-        if node.dtype == INT:
-            _check_indices(name, array, graph.size(node.of) if node.of is not None else None)
-        elif array.dtype.kind not in "fiub":
-            raise _bad_input(name, f"holds numbers and is given {array.dtype}")
-        bound.inputs[name][...] = array
 
     def _check_names(self, graph: Graph, inputs: Mapping[str, ArrayLike]) -> None:
         for name in inputs:
@@ -288,16 +272,18 @@ def _figures(bound: Bound) -> dict[str, float]:
     }
 
 
-def _bad_input(name: str, message: str) -> ArchError:
-    return ArchError(Diagnostic("R02", f"the input `{name}` {message}"))
-
-
 def _check_indices(name: str, array: Array, size: int | None) -> None:
     """Indices must be whole numbers inside their axis: a wrong one would read or write outside of a tensor."""
     if array.dtype.kind not in "iu":
-        raise _bad_input(name, f"holds whole numbers and is given {array.dtype}")
-    if size is not None and array.size and (int(array.min()) < 0 or int(array.max()) >= size):
-        raise _bad_input(name, f"holds numbers from 0 to {size - 1} and is given {array.min()} to {array.max()}")
+        raise bad_input(name, f"holds whole numbers and is given {array.dtype}")
+    if size is None or not array.size:
+        return
+    if array.dtype == np.int64 and array.flags.c_contiguous and array.ndim:
+        inside = array.view(np.uint64).max() < size  # a negative number is a huge one without its sign
+    else:
+        inside = int(array.min()) >= 0 and int(array.max()) < size
+    if not inside:
+        raise bad_input(name, f"holds numbers from 0 to {size - 1} and is given {array.min()} to {array.max()}")
 
 
 def _joined(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from archspec.diagnostics import ArchError, Diagnostic
+from archspec.ir.graph import Graph
 from archspec.ir.sizes import Size
 from archspec.plan import Memory, Plan, lay_out
 from archspec.plan.kernel import Call, Parameter
@@ -77,6 +79,7 @@ class Stage:
         self.float_type = np.dtype(precision)
         self.threads, self.seed, self.step, self.fixed = threads, seed, step, fixed
         self._bound: dict[tuple[tuple[str, int], ...], Bound] = {}
+        self._by_shape: dict[tuple[tuple[int, ...], ...], Bound] = {}
         self.dtypes = {"float": self.float_type, "int": np.dtype(np.int64), "bool": np.dtype(np.uint8)}
 
     def bind(self, sizes: Mapping[str, int]) -> Bound:
@@ -87,6 +90,15 @@ class Stage:
             if len(self._bound) > 64:
                 self._bound.clear()
             bound = self._bound[key] = self._lay_out(dict(sizes))
+        return bound
+
+    def bind_shapes(self, shapes: tuple[tuple[int, ...], ...]) -> Bound:
+        """The stage for inputs of these shapes, in the order of the graph's inputs. Raises ArchError where one is wrong."""
+        bound = self._by_shape.get(shapes)
+        if bound is None or bound.generation != self.arena.generation:
+            if len(self._by_shape) > 64:
+                self._by_shape.clear()
+            bound = self._by_shape[shapes] = self.bind(open_sizes(self.plan.graph, shapes))
         return bound
 
     # --- memory -----------------------------------------------------------------------------------------------
@@ -143,7 +155,9 @@ class Stage:
 
     # --- rows ---------------------------------------------------------------------------------------------------
 
-    def _rows(self, sizes: Mapping[str, int], values: Mapping[int, Array], scratch: Array, room: int) -> NDArray[np.int64]:
+    def _rows(
+        self, sizes: Mapping[str, int], values: Mapping[int, Array], scratch: Array, room: int
+    ) -> NDArray[np.int64]:
         lines = [self._row(call, sizes, values, scratch, room) for call in self.plan.calls]
         width = max((len(line) for line in lines), default=2)
         rows = np.zeros((len(lines), width), np.int64)
@@ -179,6 +193,28 @@ class Stage:
         if parameter.kind == "stream":
             return [stream_key(self.seed, argument)]
         return [self.step.ctypes.data]
+
+
+def open_sizes(graph: Graph, shapes: tuple[tuple[int, ...], ...]) -> dict[str, int]:
+    """The sizes of the open axes, read off the inputs' shapes. Raises ArchError where a shape contradicts the spec."""
+    sizes: dict[str, int] = {}
+    for (name, value), shape in zip(graph.inputs.items(), shapes, strict=True):
+        node = graph.nodes[value]
+        if len(shape) != len(node.axes):
+            raise bad_input(name, f"has the axes {node.shape} and is given {len(shape)} of them")
+        for axis, count in zip(node.axes, shape, strict=True):
+            known = axis.size.evaluate({**graph.sizes, **sizes})
+            if count == 0:
+                raise bad_input(name, f"is empty along {axis}")
+            if known is None:
+                sizes[str(axis.size)] = count
+            elif known != count:
+                raise bad_input(name, f"has {known} along {axis} and is given {count}")
+    return sizes
+
+
+def bad_input(name: str, message: str) -> ArchError:
+    return ArchError(Diagnostic("R02", f"the input `{name}` {message}"))
 
 
 def graph_size(known: Mapping[str, int], size: Size, sizes: Mapping[str, int]) -> int:

@@ -16,7 +16,7 @@ from archspec.learning.initializers import draw
 from archspec.learning.optimizers import OPTIMIZERS
 from archspec.learning.update import CHUNK, norm_graph, update_graph
 from archspec.optimise import optimise
-from archspec.plan import make_plan
+from archspec.plan import Plan, make_plan
 from archspec.runtime.executor import Executor
 from archspec.runtime.program import Pace, Program, State
 from archspec.runtime.program import Stages as Runnable
@@ -42,6 +42,7 @@ class _Assembly:
         self.total_steps, self.announce = total_steps, announce
         self.dtype = np.dtype(precision)
         self.linked = Linked()
+        self.ahead = False
         self.arena = Arena()
         self.layout = make_layout(stages.graph, stages.treatments)
         self.arguments: Mapping[str, Any] = stages.training.optimizer.arguments
@@ -113,6 +114,7 @@ class _Assembly:
         self, graph: Graph, fixed: Mapping[str, Array] | None = None, into: Mapping[str, str] | None = None
     ) -> Stage:
         plan = make_plan(graph, into)
+        self._compile_ahead(plan)
         codes = build(plan.kernels, self.precision, self.announce)
         natives = {s: Native(self.linked.load(c.symbol, c.binary), c.scratch) for s, c in codes.items()}
         weights = {f"weight:{p}": self.layout.view(self.state.weights, p) for p in graph.weights}
@@ -127,6 +129,14 @@ class _Assembly:
             {**weights, **(fixed or {})},
         )
 
+    def _compile_ahead(self, plan: Plan) -> None:
+        """Compiles what a run will need together with the first plan that is asked for, so that two processes share it."""
+        if self.ahead or not self.stages.has_loss:
+            return
+        self.ahead = True
+        others = [make_plan(self.stages.evaluation), make_plan(*self._update_graph())]
+        build([k for p in (plan, *others) for k in p.kernels], self.precision, self.announce)
+
     def _norm(self) -> Stage:
         clip = self.stages.training.clip
         assert clip is not None
@@ -140,13 +150,17 @@ class _Assembly:
         return self._stage(optimise(graph), fixed)
 
     def _update(self) -> Stage:
+        graph, into = self._update_graph()
+        return self._stage(graph, into=into)
+
+    def _update_graph(self) -> tuple[Graph, dict[str, str]]:
         training = self.stages.training
         clip = training.clip
         decays = any(s.decay for s in self.layout.segments)
         value = float(clip.arguments["limit"]) if clip is not None and clip.name == "value" else None
         by_norm = clip is not None and clip.name == "norm"
         graph, into = update_graph(training.optimizer.name, self.arguments, decays, by_norm, value)
-        return self._stage(optimise(graph), into=into)
+        return optimise(graph), into
 
     # --- the driver and the pace --------------------------------------------------------------------------------
 

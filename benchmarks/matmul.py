@@ -1,11 +1,11 @@
 """Matrix products: the kernels of archspec.codegen.tiles beside NumPy's BLAS and the core's peak, one thread, GFLOP/s.
 
-    python benchmarks/matmul.py [--dtype float64] [--only forward] [--rounds 60] [--compile] [--shapes]
+    python benchmarks/matmul.py [--dtype float64] [--rounds 40] [--shapes | --blocking]
 
 Ours is what a training step would call: packing and the writing of every output are in it. Both sides are timed in turns in the same
 run and the best of all rounds counts, so that another process on the machine disturbs neither more than the other.
 
-`reference_kernel` is the order of loops for the compiler to emit; the numbers it rests on are printed by `--choices`.
+`reference_kernel` is the nest of loops for the compiler to emit; `--shapes` and `--blocking` print what its constants were chosen by.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import ctypes
 import os
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ def reference_kernel(product: str, dtype: str, M: int, K: int, N: int, cut: Bloc
     Threads share the tiles in the order block of rows, panel, row of tiles, so that the work is even however few rows or
     columns there are, and no sum is ever split.
     """
-    shape = tile_shape(dtype, host_features(), N)
+    shape = tile_shape(dtype, host_features(), M, N)
     tile, tile_onto, pack_right, pack_left, MR, NR = primitives(dtype, shape)
     LEFT_K, LEFT_ROW, RIGHT_K, RIGHT_COLUMN = LAYOUTS[product](M, K, N)
     cut = cut or blocking(dtype, shape, K, N, left_across=LEFT_ROW == 1, right_turned=RIGHT_COLUMN != 1)
@@ -126,14 +127,28 @@ def reference_kernel(product: str, dtype: str, M: int, K: int, N: int, cut: Bloc
 
 @dataclass(frozen=True)
 class Compiled:
-    call: Callable[..., None]
+    """Machine code; `run(left, right, h, scratch, M, K, repeats)` calls it from compiled code on one thread, as a step's driver does."""
+
+    run: Callable[..., None]
     scratch: int
     seconds: float
     library: Any
 
 
 def compile_kernel(kernel: Kernel, dtype: str) -> Compiled:
-    """The kernel as machine code, with the flags of emitted kernels."""
+    pointer = types.CPointer(tiles.NUMBERS[dtype].numba)
+    start = time.perf_counter()
+    address, library = compile_function(kernel.code, (*[pointer] * 4, *[types.int64] * 4))
+    seconds = time.perf_counter() - start
+
+    def run(left: np.ndarray, right: np.ndarray, h: np.ndarray, scratch: np.ndarray, M: int, K: int, repeats: int = 1) -> None:
+        driver()(address, *(array.ctypes.data for array in (left, right, h, scratch)), M, K, repeats)
+
+    return Compiled(run, kernel.scratch, seconds, library)
+
+
+def compile_function(code: Callable[..., None], arguments: tuple[Any, ...]) -> tuple[int, Any]:
+    """The address of C code for a function, with the flags of emitted kernels, and its library."""
     flags = compiler.Flags()
     flags.nrt = False
     flags.release_gil = True
@@ -141,18 +156,36 @@ def compile_kernel(kernel: Kernel, dtype: str) -> Compiled:
     flags.error_model = "numpy"
     flags.fastmath = FastMathOptions({"contract", "reassoc", "nsz"})
     flags.no_cpython_wrapper = True
-    pointer = types.CPointer(tiles.NUMBERS[dtype].numba)
-    arguments = (*[pointer] * 4, *[types.int64] * 4)
     target = registry.cpu_target
-    start = time.perf_counter()
     with global_compiler_lock, ConfigStack().enter(flags.copy()):
         result = compiler.compile_extra(
-            target.typing_context, target.target_context, kernel.code, arguments, types.void, flags, {}
+            target.typing_context, target.target_context, code, arguments, types.void, flags, {}
         )
-        address = result.library.get_pointer_to_function(result.fndesc.llvm_cfunc_wrapper_name)
-    seconds = time.perf_counter() - start
-    prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4, *[ctypes.c_int64] * 4)
-    return Compiled(prototype(address), kernel.scratch, seconds, result.library)
+        return result.library.get_pointer_to_function(result.fndesc.llvm_cfunc_wrapper_name), result.library
+
+
+@cache
+def driver() -> Callable[..., None]:
+    """repeat(address, left, right, h, scratch, M, K, repeats)"""
+
+    def repeat(address, left, right, h, scratch, M, K, repeats):
+        for _ in range(repeats):
+            call(address, left, right, h, scratch, M, K, 0, 1)
+
+    address, _ = compile_function(repeat, (types.int64,) * 8)
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 8)(address)
+
+
+@intrinsic
+def call(typing, address, left, right, h, scratch, M, K, thread, threads):
+    """Calls the function at `address`; pointers are passed as integers."""
+
+    def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        kind = ir.FunctionType(ir.VoidType(), [tiles.INDEX] * 8)
+        builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 9), emit
 
 
 def aligned(size: int, dtype: str) -> np.ndarray:
@@ -174,39 +207,36 @@ def operands(product: str, dtype: str, M: int, K: int, N: int) -> tuple[np.ndarr
     return left, right, left.T if product == "weight gradient" else left, right.T if product == "input gradient" else right
 
 
-def fastest(functions: list[Callable[[], object]], flops: int, rounds: int) -> list[float]:
-    """Seconds of the best round of each function, taking turns."""
+def fastest(functions: list[Callable[[int], object]], flops: int, rounds: int) -> list[float]:
+    """Seconds of one run of each function(repeats), the best of all rounds, taking turns."""
     repeats, best = max(1, int(8e6 / flops)), [float("inf")] * len(functions)
     for _ in range(rounds):
         for i, function in enumerate(functions):
-            function()
+            function(1)
             start = time.perf_counter()
-            for _ in range(repeats):
-                function()
+            function(repeats)
             best[i] = min(best[i], (time.perf_counter() - start) / repeats)
     return best
 
 
-@dataclass(frozen=True)
-class Row:
-    shape: tuple[int, int, int]
-    ours: float
-    blas: float
-    compile_seconds: float
+def repeated(function: Callable[[], object]) -> Callable[[int], object]:
+    return lambda repeats: [function() for _ in range(repeats)]
 
 
-def measure(product: str, dtype: str, shape: tuple[int, int, int], rounds: int) -> Row:
+def measure(product: str, dtype: str, shape: tuple[int, int, int], cuts: Sequence[Blocking | None], rounds: int) -> list[float]:
+    """GFLOP/s of BLAS, then of our kernel with each blocking (None: the one that the compiler would choose)."""
     M, K, N = shape
     left, right, a, b = operands(product, dtype, M, K, N)
-    compiled = compile_kernel(reference_kernel(product, dtype, M, K, N), dtype)
-    h, expected, scratch = aligned(M * N, dtype).reshape(M, N), np.empty((M, N), dtype), aligned(compiled.scratch, dtype)
-    arguments = [array.ctypes.data for array in (left, right, h, scratch)]
-    ours, blas = fastest(
-        [lambda: compiled.call(*arguments, M, K, 0, 1), lambda: np.matmul(a, b, out=expected)], 2 * M * K * N, rounds
-    )
-    tolerance = 1e-4 if dtype == "float32" else 1e-12
-    np.testing.assert_allclose(h, expected, rtol=tolerance, atol=tolerance * K**0.5)
-    return Row(shape, 2e-9 * M * K * N / ours, 2e-9 * M * K * N / blas, compiled.seconds)
+    expected, runs = np.empty((M, N), dtype), []
+    for cut in cuts:
+        compiled = compile_kernel(reference_kernel(product, dtype, M, K, N, cut), dtype)
+        arrays = left, right, aligned(M * N, dtype).reshape(M, N), aligned(compiled.scratch, dtype)
+        compiled.run(*arrays, M, K)
+        tolerance = 1e-4 if dtype == "float32" else 1e-12
+        np.testing.assert_allclose(arrays[2], np.matmul(a, b), rtol=tolerance, atol=tolerance * K**0.5)
+        runs.append(lambda repeats, compiled=compiled, arrays=arrays: compiled.run(*arrays, M, K, repeats))
+    seconds = fastest([repeated(lambda: np.matmul(a, b, out=expected)), *runs], 2 * M * K * N, rounds)
+    return [2e-9 * M * K * N / one for one in seconds]
 
 
 def peak(dtype: str, rounds: int) -> float:
@@ -232,7 +262,7 @@ def peak(dtype: str, rounds: int) -> float:
     compiled = compile_kernel(Kernel(kernel, chains * shape.lanes), dtype)
     scratch = aligned(compiled.scratch, dtype)
     flops = 2 * steps * chains * shape.lanes
-    [seconds] = fastest([lambda: compiled.call(*[scratch.ctypes.data] * 4, 0, steps, 0, 1)], flops, rounds)
+    [seconds] = fastest([lambda repeats: compiled.run(*[scratch] * 4, 0, steps, repeats)], flops, rounds)
     return 1e-9 * flops / seconds
 
 
@@ -246,19 +276,65 @@ def without_blas_settings() -> None:
         os.execve(sys.executable, [sys.executable, *sys.argv], environment | {"OPENBLAS_NUM_THREADS": "1"})
 
 
+def print_products(dtype: str, rounds: int) -> None:
+    print(f"{dtype}, {tile_shape(dtype, host_features())}, peak {peak(dtype, rounds):.0f} GFLOP/s")
+    for product, shapes in PRODUCTS.items():
+        print(f"{product:<24}{'ours':>8}{'BLAS':>8}{'ratio':>8}")
+        for shape in shapes:
+            blas, ours = measure(product, dtype, shape, [None], rounds)
+            print(f"  {name_of(shape):<22}{ours:8.1f}{blas:8.1f}{ours / blas:8.2f}", flush=True)
+
+
+def print_blockings(dtype: str, rounds: int) -> None:
+    """Every blocking for every product: what `tiles.blocking` was chosen by."""
+    for product, shapes in PRODUCTS.items():
+        turned = product == "input gradient"
+        cuts = [Blocking(512, 1 << 16, in_place, False) for in_place in ([False] if turned else [False, True])]
+        if product == "weight gradient":
+            cuts += [Blocking(rows, depth, False, True) for rows, depth in ((128, 1 << 16), (256, 256), (256, 512), (512, 256))]
+            cuts += [Blocking(128, 1 << 16, True, True), Blocking(256, 256, True, True), Blocking(256, 256, True, False)]
+        print(f"{product}: BLAS, chosen", *cuts, sep="\n  ")
+        for shape in shapes:
+            at_most = [replace(cut, depth=min(cut.depth, shape[1])) for cut in cuts]
+            figures = measure(product, dtype, shape, [None, *at_most], rounds)
+            print(f"  {name_of(shape):<22}", *(f"{figure:7.1f}" for figure in figures), flush=True)
+
+
+def print_shapes(dtype: str, rounds: int) -> None:
+    """Tiles of many shapes on a packed panel: what `tiles.tile_shape` was chosen by. NUMBA_CPU_NAME and NUMBA_CPU_FEATURES pick the unit."""
+    lanes, fused = tile_shape(dtype, host_features()).lanes, tile_shape(dtype, host_features()).fused
+    print(f"{dtype}, {lanes} lanes, peak {peak(dtype, rounds):.0f} GFLOP/s; k = 128, 512")
+    for rows, vectors in ((4, 2), (6, 2), (8, 2), (10, 2), (12, 2), (4, 3), (8, 3), (4, 4), (6, 1), (8, 1), (12, 1), (16, 1)):
+        figures = [tile_alone(dtype, TileShape(rows, vectors, lanes, fused), K, rounds) for K in (128, 512)]
+        print(f"  {rows:2} x {vectors}", *(f"{figure:7.1f}" for figure in figures), flush=True)
+
+
+def tile_alone(dtype: str, shape: TileShape, K: int, rounds: int) -> float:
+    tile, _, _, _, MR, NR = primitives(dtype, shape)
+
+    def kernel(left, right, h, scratch, M, K, thread, threads):
+        for i in range(0, M, MR):
+            tile(at(left, i * K), K, 1, right, NR, K, scratch, MR, NR)
+
+    M = 240 // MR * MR
+    compiled, left, right = compile_kernel(Kernel(kernel, MR * NR), dtype), aligned(M * K, dtype), aligned(K * NR, dtype)
+    scratch, flops = aligned(compiled.scratch, dtype), 2 * M * K * NR
+    [seconds] = fastest([lambda repeats: compiled.run(left, right, scratch, scratch, M, K, repeats)], flops, rounds)
+    return 1e-9 * flops / seconds
+
+
+def name_of(shape: tuple[int, int, int]) -> str:
+    return "x".join(map(str, shape))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--dtype", choices=sorted(tiles.NUMBERS), default="float32")
-    parser.add_argument("--only", choices=sorted(PRODUCTS))
     parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--shapes", dest="table", action="store_const", const=print_shapes, default=print_products)
+    parser.add_argument("--blocking", dest="table", action="store_const", const=print_blockings)
     options = parser.parse_args()
-    print(f"{options.dtype}, {tile_shape(options.dtype, host_features())}, peak {peak(options.dtype, options.rounds):.0f} GFLOP/s")
-    for product in [options.only] if options.only else PRODUCTS:
-        print(f"{product:<24}{'ours':>8}{'BLAS':>8}{'ratio':>8}{'compile ms':>12}")
-        for shape in PRODUCTS[product]:
-            row = measure(product, options.dtype, shape, options.rounds)
-            name = "  " + "x".join(map(str, shape))
-            print(f"{name:<24}{row.ours:8.1f}{row.blas:8.1f}{row.ours / row.blas:8.2f}{1e3 * row.compile_seconds:12.0f}", flush=True)
+    options.table(options.dtype, options.rounds)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from archspec.codegen import cache
 from archspec.codegen.machine import this_machine
 from archspec.codegen.shapes import TileShape, tile_shape
 from archspec.codegen.source import kernel_source, scratch_length
+from archspec.codegen.worker import Task, compile_all
 from archspec.ir.sizes import Size
 from archspec.plan.kernel import Kernel, Product
 
@@ -46,41 +47,41 @@ def product_shape(kernel: Kernel, precision: str) -> TileShape:
     return tile_shape(precision, this_machine().names, columns)
 
 
+_MADE: dict[str, bytes] = {}
+
+
 def build(
     kernels: Sequence[Kernel], precision: str, announce: Callable[[int], None] | None = None
 ) -> dict[object, Code]:
     """The code of each kernel, by its structure. `announce` is told how many must be compiled, before that begins."""
-    sources = {}
-    for kernel in kernels:
-        shape = product_shape(kernel, precision)
-        source = kernel_source(kernel, precision, shape)
-        key = cache.key_of(_code_only(source), kernel_kinds(kernel, precision), precision, shape)
-        sources[kernel.structure] = (kernel, shape, source, key)
-    found = {structure: cache.load(key) for structure, (_, _, _, key) in sources.items()}
-    missing = sum(binary is None for binary in found.values())
+    tasks = {kernel.structure: (kernel, _task(kernel, precision)) for kernel in kernels}
+    missing = {t.key: t for _, t in tasks.values() if t.key not in _MADE}
+    for key in list(missing):
+        binary = cache.load(key)
+        if binary is not None:
+            _MADE[key] = binary
+            del missing[key]
     if missing and announce is not None:
-        announce(missing)
-    codes = {}
-    for structure, (kernel, shape, source, key) in sources.items():
-        binary = found[structure] or _compile(kernel, source, precision, shape, key)
-        codes[structure] = Code(source, symbol_of(key), binary, scratch_length(kernel, shape))
-    return codes
+        announce(len(missing))
+    _MADE.update(compile_all(list(missing.values())))
+    return {
+        structure: Code(task.source, task.symbol, _MADE[task.key], scratch_length(kernel, task.shape))
+        for structure, (kernel, task) in tasks.items()
+    }
+
+
+def _task(kernel: Kernel, precision: str) -> Task:
+    shape = product_shape(kernel, precision)
+    source = kernel_source(kernel, precision, shape)
+    kinds = kernel_kinds(kernel, precision)
+    key = cache.key_of(_code_only(source), kinds, precision, shape)
+    return Task(key, source, kernel.name, kinds, precision, shape, symbol_of(key))
 
 
 def _code_only(source: str) -> str:
     """The source without its docstring, which says the same in words."""
     head, _, rest = source.partition('"""')
     return head + rest.partition('"""')[2]
-
-
-def _compile(kernel: Kernel, source: str, precision: str, shape: TileShape, key: str) -> bytes:
-    from archspec.codegen.native import compile_source
-
-    binary: bytes = compile_source(
-        source, kernel.name, kernel_kinds(kernel, precision), precision, shape, symbol_of(key)
-    )
-    cache.save(key, binary)
-    return binary
 
 
 def symbol_of(key: str) -> str:

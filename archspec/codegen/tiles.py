@@ -106,29 +106,39 @@ def host_features() -> frozenset[str]:
     return frozenset(name[1:] for name in features.split(",") if name.startswith("+"))
 
 
-def tile_shape(dtype: str, features: Collection[str], columns: int | None = None) -> TileShape:
-    """The tile for products of `dtype` on a CPU with `features`; one vector wide where the product has few `columns`.
+def tile_shape(dtype: str, features: Collection[str], rows: int | None = None, columns: int | None = None) -> TileShape:
+    """The tile for products of `dtype` on a CPU with `features`, and of few rows or columns where those are known.
 
-    Chosen by `benchmarks/matmul.py --shapes`. Two vectors of 8 rows (16 registers) and of 6 rows (16) keep two FMA units busy through
-    four cycles of latency and leave registers for the operands; 12 rows of 2 spill on some CPUs and meet more cache
-    conflicts, since each row is a stream of its own.
+    Chosen by `benchmarks/matmul.py --shapes`: 12 to 16 registers of sums keep two FMA units busy through four cycles of latency
+    and leave room for the operands. More rows spill on some CPUs, and meet more cache conflicts, since each row is a stream of its own.
     """
-    rows, width_bytes, fused = vector_unit(features)
-    lanes = width_bytes // NUMBERS[dtype].nbytes
+    unit = next(unit for unit in VECTOR_UNITS if unit.features <= set(features))
+    lanes = unit.nbytes // NUMBERS[dtype].nbytes
     if columns is not None and columns <= lanes:
-        return TileShape(rows=8, vectors=1, lanes=lanes, fused=fused)
-    return TileShape(rows=rows, vectors=2, lanes=lanes, fused=fused)
+        return TileShape(unit.narrow_rows, 1, lanes, unit.fused)
+    if rows is not None and rows <= unit.few_rows:
+        return TileShape(unit.few_rows, 4, lanes, unit.fused)
+    return TileShape(unit.rows, 2, lanes, unit.fused)
 
 
-def vector_unit(features: Collection[str]) -> tuple[int, int, bool]:
-    """Rows of the tile, bytes of a vector, and whether there is a fused multiply-add."""
-    if "avx512f" in features:
-        return 8, 64, True
-    if "avx2" in features and "fma" in features:
-        return 6, 32, True
-    if "neon" in features:
-        return 8, 16, True
-    return 4, 16, False
+@dataclass(frozen=True)
+class VectorUnit:
+    """Vector registers of `nbytes`, and the rows of tiles that suit them: of two vectors, of one, and of four for few rows."""
+
+    features: frozenset[str]
+    nbytes: int
+    fused: bool
+    rows: int
+    narrow_rows: int
+    few_rows: int
+
+
+VECTOR_UNITS = (
+    VectorUnit(frozenset({"avx512f"}), nbytes=64, fused=True, rows=8, narrow_rows=8, few_rows=4),
+    VectorUnit(frozenset({"avx2", "fma"}), nbytes=32, fused=True, rows=6, narrow_rows=8, few_rows=2),
+    VectorUnit(frozenset({"neon"}), nbytes=16, fused=True, rows=8, narrow_rows=8, few_rows=4),  # by analogy, not measured
+    VectorUnit(frozenset(), nbytes=16, fused=False, rows=4, narrow_rows=8, few_rows=2),
+)
 
 
 @dataclass(frozen=True)

@@ -371,9 +371,12 @@ class _Fusion:
 
 
 def _is_row_reduction(node: Node) -> bool:
-    """Whether the reduced loops are the operand's last axes, or else are so scattered that they may as well be."""
+    """Whether the reduced loops are the operand's last axes, or else are so scattered that they may as well be.
+
+    A position goes with each largest value, which the running totals of columns have no place for.
+    """
     order, rank = node.operands[0].index, len(node.axes)
     reduced = [k for k, loop in enumerate(order) if loop >= rank]
     trailing = reduced == list(range(len(order) - len(reduced), len(order)))
     scattered = reduced != list(range(reduced[0], reduced[0] + len(reduced)))
-    return trailing or scattered
+    return trailing or scattered or node.op == "argmax"

@@ -200,7 +200,7 @@ class Scalars:
 
     def store(self, value: int, level: Level) -> None:
         """Writes an element of a saved node."""
-        dims = self.group.place[value]
+        dims = self.group.place[value][: len(self.graph.nodes[value].axes)]
         scalar = self.value(value, dims)
         offset = self.offset(self.access(value, dims))
         level.statements.append(Store(self.buffer(value), offset, scalar, self.graph.nodes[value].dtype))

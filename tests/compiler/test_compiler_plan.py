@@ -1,0 +1,103 @@
+"""Plans: what is fused, how kernels read, where memory lies."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from helpers import PERCEPTRON, model, stages, trained
+
+from archspec.codegen.shapes import tile_shape
+from archspec.codegen.source import kernel_source
+from archspec.plan import Plan, lay_out, make_plan
+from archspec.plan.groups import COLUMNS, PRODUCT, ROWS, fuse
+from archspec.plan.names import Names, safe
+from archspec.plan.prepare import prepare
+
+AVX512 = ("avx512f", "avx2", "fma")
+
+
+def kinds(text: str, dims: dict[str, int]) -> list[str]:
+    made = stages(text, dims)
+    return [g.kind for g in fuse(prepare(made.optimised if made.has_loss else made.forward))]
+
+
+def plan_of(text: str = PERCEPTRON, dims: dict[str, int] | None = None) -> Plan:
+    made = stages(text, dims)
+    return make_plan(made.optimised if made.has_loss else made.forward)
+
+
+def test_bias_and_activation_join_the_product() -> None:
+    assert kinds(model("  z = x |> linear(F) |> gelu"), {"F": 4}) == [PRODUCT]
+
+
+def test_softmax_is_one_kernel() -> None:
+    assert kinds(model("  z = softmax[F](x)"), {"F": 4}) == [ROWS]
+
+
+def test_layernorm_is_one_kernel() -> None:
+    assert kinds(model("  z = x |> layernorm"), {"F": 4}) == [ROWS]
+
+
+def test_a_training_step_of_a_perceptron() -> None:
+    """Two products forward; softmax, cross-entropy and their gradient in one; then sums and products backward."""
+    expected = [PRODUCT, PRODUCT, ROWS, ROWS, COLUMNS, PRODUCT, PRODUCT, COLUMNS, PRODUCT]
+    assert kinds(PERCEPTRON, {"F": 4, "K": 3}) == expected
+
+
+def test_equal_layers_share_their_kernels() -> None:
+    def count(depth: int) -> int:
+        return len(plan_of(trained(f"  z = x |> repeat {depth} {{ linear(F) |> tanh }}", "sum(z)"), {"F": 4}).kernels)
+
+    assert count(12) == count(4)
+
+
+def test_a_column_sum_over_leading_axes() -> None:
+    assert kinds(model("  s = sum[B](x)\n  z = x * s"), {"F": 4}) == [COLUMNS, ROWS]
+
+
+def test_sources_are_python_and_hold_no_foreign_name() -> None:
+    for kernel in plan_of().kernels:
+        for precision in ("f4", "f8"):
+            tree = ast.parse(kernel_source(kernel, precision, tile_shape(precision, AVX512)))
+            assert len(tree.body) == 1 and isinstance(tree.body[0], ast.FunctionDef)
+
+
+def test_the_source_of_a_step(golden: object) -> None:
+    text = "\n\n".join(kernel_source(k, "f4", tile_shape("f4", AVX512)) for k in plan_of().kernels)
+    golden("perceptron.py.txt", text)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", ["class", "np", "F", "ﬁ", "größe", "1x", "__import__", "thread", "a b", "", "λ"])
+def test_names_are_made_safe(name: str) -> None:
+    made = safe(name)
+    assert made.isidentifier() and made.isascii() and made not in ("class", "np", "F", "thread", "__import__")
+
+
+def test_names_are_never_given_twice() -> None:
+    names = Names()
+    made = [names.new(n) for n in ("x", "x", "x2", "x", "ﬁ", "fi", "x_2")]
+    assert len(set(made)) == len(made)
+
+
+def test_memory_never_overlaps_in_time_and_space() -> None:
+    text = trained("  z = x |> repeat 6 { linear(F) |> tanh |> layernorm }", "mean(z^2)")
+    plan = plan_of(text, {"F": 8})
+    memory = lay_out(plan, {"B": 5}, 4)
+    spans = [(memory.offsets[v], memory.offsets[v] + memory.nbytes[v], plan.lifetimes[v]) for v in memory.offsets]
+    for i, (start, stop, life) in enumerate(spans):
+        for other_start, other_stop, other in spans[:i]:
+            together = life[0] <= other[1] and other[0] <= life[1]
+            assert not together or stop <= other_start or other_stop <= start
+    assert memory.lower_bound <= memory.total <= 1.2 * memory.lower_bound
+
+
+def test_results_are_written_in_place_where_nobody_reads_on() -> None:
+    text = model("  s = x |> linear(F)\n  t = max[B](s)\n  z = tanh(s * t) + t")
+    plan = plan_of(text, {"F": 8})
+    assert all(plan.graph.nodes[a].axes == plan.graph.nodes[b].axes for a, b in plan.storage.items())
+
+
+def test_folder_of_goldens_is_complete() -> None:
+    assert (Path(__file__).parent / "golden" / "perceptron.py.txt").exists()

@@ -35,9 +35,7 @@ def assemble(stages: Stages, options: Options, precision: str, total_steps: int 
 
 
 class _Assembly:
-    def __init__(
-        self, stages: Stages, options: Options, precision: str, total_steps: int | None, announce: Announce
-    ) -> None:
+    def __init__(self, stages: Stages, options: Options, precision: str, total_steps: int | None, announce: Announce) -> None:
         self.stages, self.options, self.precision = stages, options, precision
         self.total_steps, self.announce = total_steps, announce
         self.dtype = np.dtype(precision)
@@ -51,7 +49,7 @@ class _Assembly:
         self.scalars = self._scalars()
 
     def program(self) -> Program:
-        executor = Executor(self._driver("post"), self._driver("wait"), self.options.threads)
+        executor = Executor(self._driver("drive"), self._driver("wait"), self.options.threads)
         runnable = Runnable(forward=lambda: self._stage(self.stages.forward))
         pace = None
         if self.stages.has_loss:
@@ -110,9 +108,7 @@ class _Assembly:
 
     # --- stages -----------------------------------------------------------------------------------------------
 
-    def _stage(
-        self, graph: Graph, fixed: Mapping[str, Array] | None = None, into: Mapping[str, str] | None = None
-    ) -> Stage:
+    def _stage(self, graph: Graph, fixed: Mapping[str, Array] | None = None, into: Mapping[str, str] | None = None) -> Stage:
         plan = make_plan(graph, into)
         self._compile_ahead(plan)
         codes = build(plan.kernels, self.precision, self.announce)

@@ -59,9 +59,7 @@ def _suggest(message: str) -> list[str]:
 def _parser() -> argparse.ArgumentParser:
     from archspec import __version__
 
-    parser = _Parser(
-        prog="archspec", description="Neural networks written as their equations, compiled to readable programs."
-    )
+    parser = _Parser(prog="archspec", description="Neural networks written as their equations, compiled to readable programs.")
     parser.add_argument("--version", action="version", version=f"archspec {__version__}")
     commands = parser.add_subparsers(required=True, metavar="run | check | show | fmt", parser_class=_Parser)
     _run_parser(commands.add_parser("run", help="train a spec on its data"))
@@ -75,18 +73,14 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", type=Path, help="the .arch file")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="replace a `let` of the spec")
     parser.add_argument("--model", help="which model, where the spec has several")
-    parser.add_argument(
-        "--allow", action="append", default=[], type=Path, metavar="DIR", help="a folder that data may lie in"
-    )
+    parser.add_argument("--allow", action="append", default=[], type=Path, metavar="DIR", help="a folder that data may lie in")
 
 
 def _run_parser(parser: argparse.ArgumentParser) -> None:
     _common(parser)
     parser.add_argument("--out", type=Path, help="the run's folder (default: the next free one under runs/)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--threads", type=int, default=0, help="default: all cores; the result is the same for any number"
-    )
+    parser.add_argument("--threads", type=int, default=0, help="default: all cores; the result is the same for any number")
     parser.add_argument("--precision", choices=("f32", "f64"), default="f32")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--quiet", action="store_true", help="say nothing while running")

@@ -11,6 +11,11 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+MOST_SHOWN = 100  # messages of one error
+LONGEST_TEXT = 800  # characters of a message, a note or a hint
+WIDEST_LINE = 240  # characters of a line of the source
+LONGEST_COMPARED, MOST_COMPARED = 100, 2000  # names, when a similar one is sought: it takes time in their product
+
 
 @dataclass(frozen=True)
 class Source:
@@ -65,16 +70,29 @@ class ArchError(Exception):
     """One or more mistakes in what the user wrote. `str()` is the rendered message."""
 
     def __init__(self, diagnostics: Diagnostic | Iterable[Diagnostic]):
-        self.diagnostics: tuple[Diagnostic, ...] = (
-            (diagnostics,) if isinstance(diagnostics, Diagnostic) else tuple(diagnostics)
-        )
+        found = (diagnostics,) if isinstance(diagnostics, Diagnostic) else diagnostics
+        self.diagnostics: tuple[Diagnostic, ...] = _in_order(found)
         super().__init__(render_all(self.diagnostics))
 
 
+def _in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """One diagnostic for each place, the first found there, in the order of the places. Files keep their order.
+
+    A second message at the same words is nearly always a consequence of the first.
+    """
+    first: dict[object, Diagnostic] = {}
+    for d in diagnostics:
+        first.setdefault(d.span or d.message, d)
+    files = {d.span.source.path: None for d in first.values() if d.span}
+    rank = {path: number for number, path in enumerate(files)}
+    return tuple(sorted(first.values(), key=lambda d: (rank[d.span.source.path], d.span.line, d.span.column) if d.span else ()))
+
+
 def render_all(diagnostics: Sequence[Diagnostic]) -> str:
-    """Every message once, in the order of their places, with a blank line between."""
-    unique = list(dict.fromkeys(diagnostics))
-    return "\n\n".join(render(d) for d in unique)
+    """Every message, with a blank line between; of very many, the first."""
+    more = len(diagnostics) - MOST_SHOWN
+    rest = [f"and {more:,} more"] if more > 0 else []
+    return "\n\n".join([*(render(d) for d in diagnostics[:MOST_SHOWN]), *rest])
 
 
 def render(diagnostic: Diagnostic) -> str:
@@ -87,26 +105,42 @@ def render(diagnostic: Diagnostic) -> str:
     note: …
     hint: …
     """
-    lines = [f"{diagnostic.severity}[{diagnostic.code}]: {visible(diagnostic.message)}"]
+    lines = [f"{diagnostic.severity}[{diagnostic.code}]: {_cropped(diagnostic.message)}"]
     if diagnostic.span is not None:
         lines += _excerpt(diagnostic.span, diagnostic.label)
-    lines += [f"note: {visible(note)}" for note in diagnostic.notes]
-    lines += [f"hint: {visible(hint)}" for hint in diagnostic.hints]
+    lines += [f"note: {_cropped(note)}" for note in diagnostic.notes]
+    lines += [f"hint: {_cropped(hint)}" for hint in diagnostic.hints]
     return "\n".join(lines)
 
 
+def _cropped(text: str) -> str:
+    """`text` as it is shown, without its middle where it is very long."""
+    half = LONGEST_TEXT // 2
+    return visible(text if len(text) <= LONGEST_TEXT else f"{text[:half]} … {text[-half:]}")
+
+
 def _excerpt(span: Span, label: str) -> list[str]:
-    text = span.source.line(span.line)
-    start = min(span.column - 1, len(text))
-    end = min(span.end_column - 1, len(text)) if span.end_line == span.line else len(text)
-    before, marked = visible(text[:start]), visible(text[start:end])
+    before, marked, after = (visible(part) for part in _around(span))
     number = str(span.line)
     carets = "^" * max(1, _width(marked))
     return [
-        f"  --> {visible(span.source.path)}:{span.line}:{span.column}",
-        f"{number} | {before}{marked}{visible(text[end:])}".rstrip(),
-        f"{' ' * len(number)} | {' ' * _width(before)}{carets} {visible(label)}".rstrip(),
+        f"  --> {_cropped(span.source.path)}:{span.line}:{span.column}",
+        f"{number} | {before}{marked}{after}".rstrip(),
+        f"{' ' * len(number)} | {' ' * _width(before)}{carets} {_cropped(label)}".rstrip(),
     ]
+
+
+def _around(span: Span) -> tuple[str, str, str]:
+    """The line of `span`: what stands before it, in it and after it. Of a very long line, the part around the span."""
+    text = span.source.line(span.line)
+    start = min(span.column - 1, len(text))
+    end = min(span.end_column - 1, len(text)) if span.end_line == span.line else len(text)
+    if len(text) <= WIDEST_LINE:
+        return text[:start], text[start:end], text[end:]
+    left = max(0, start - WIDEST_LINE // 4)
+    right = left + WIDEST_LINE
+    before, after = "…" * (left > 0) + text[left:start], text[end : max(end, right)] + "…" * (right < len(text))
+    return before, text[start : min(end, right)], after if end < right else "…"
 
 
 def visible(text: str) -> str:
@@ -131,8 +165,13 @@ def _width(text: str) -> int:
 
 
 def nearest(name: str, known: Iterable[str]) -> tuple[str, ...]:
-    """At most three of `known` that `name` may have been meant to be, the closest first."""
-    return tuple(difflib.get_close_matches(name, sorted(set(known)), n=3, cutoff=0.6))
+    """At most three of `known` that `name` may have been meant to be, the closest first; `ReLU` is close to `relu`."""
+    if len(name) > LONGEST_COMPARED:
+        return ()
+    options = [o for o in sorted(set(known))[:MOST_COMPARED] if len(o) <= LONGEST_COMPARED]
+    spelled = {option.lower(): option for option in options}
+    exact = difflib.get_close_matches(name, options, n=3, cutoff=0.6)
+    return tuple(exact) or tuple(spelled[o] for o in difflib.get_close_matches(name.lower(), spelled, n=3, cutoff=0.6))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> tuple[str, ...]:

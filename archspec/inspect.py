@@ -47,7 +47,7 @@ def stage_graph(spec: Spec, stage: str, dims: Dims = None, model: str | None = N
 def _node_graph(graph: Graph) -> networkx.MultiDiGraph:
     import networkx
 
-    drawn = networkx.MultiDiGraph(outputs={n: v for n, v in graph.outputs.items()}, sizes=dict(graph.sizes))
+    drawn = networkx.MultiDiGraph(outputs=dict(graph.outputs), sizes=dict(graph.sizes))
     for (value, node), name in zip(graph, node_names(graph), strict=True):
         span = node.origin.span
         drawn.add_node(
@@ -83,7 +83,7 @@ def _kernel_graph(made: Plan, stage: str) -> networkx.MultiDiGraph:
         for value in call.reads:
             if value in writer:
                 drawn.add_edge(writer[value], i, value=names[value])
-        writer.update({value: i for value in call.writes})
+        writer.update(dict.fromkeys(call.writes, i))
     return drawn
 
 
@@ -178,9 +178,7 @@ def _calls_text(made: Plan, role: str) -> str:
     for call in made.calls:
         if call.origin.role != role:
             continue
-        arguments = ", ".join(
-            _argument(a, p.kind, names) for a, p in zip(call.arguments, call.kernel.parameters, strict=True)
-        )
+        arguments = ", ".join(_argument(a, p.kind, names) for a, p in zip(call.arguments, call.kernel.parameters, strict=True))
         span = call.origin.span
         lines.append(f"    {call.kernel.name}({arguments})" + (f"  # {span.source.path}:{span.line}" if span else ""))
     return "\n".join([f"def {role}():", *lines]) if lines else ""

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from archspec.differentiate import differentiate, for_evaluation, for_training
 from archspec.diagnostics import ArchError, Diagnostic, did_you_mean
+from archspec.differentiate import differentiate, for_evaluation, for_training
 from archspec.ir.graph import Graph
 from archspec.ir.verify import verify
 from archspec.learning.treatment import Treatment, treatments

@@ -50,7 +50,7 @@ class Silent:
 
 def run(
     spec: PathLike | Spec,
-    set: Mapping[str, Setting] | None = None,  # noqa: A002
+    set: Mapping[str, Setting] | None = None,
     out: PathLike | None = None,
     seed: int = 0,
     threads: int = 1,

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archspec.diagnostics import ArchError, Diagnostic, Source, did_you_mean
-
 from archspec.frontend.parse import read_source
 from archspec.lower.files import SpecFile, load_file
 from archspec.lower.model import Setting, lower
@@ -117,7 +116,7 @@ def _collect(problems: list[Diagnostic], action: Any) -> Any:
 def load(
     path: PathLike,
     set: Mapping[str, Setting] | None = None,
-    allow: Sequence[PathLike] = (),  # noqa: A002
+    allow: Sequence[PathLike] = (),
 ) -> Spec:
     """The spec in a file. `set` replaces its `let`s; data may lie in the file's folder and in those of `allow`."""
     path = Path(path)
@@ -129,7 +128,7 @@ def load(
 def loads(
     text: str,
     folder: PathLike = ".",
-    set: Mapping[str, Setting] | None = None,  # noqa: A002
+    set: Mapping[str, Setting] | None = None,
     allow: Sequence[PathLike] = (),
     name: str = "<text>",
 ) -> Spec:

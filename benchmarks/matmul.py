@@ -107,14 +107,38 @@ def reference_kernel(product: str, dtype: str, M: int, K: int, N: int, cut: Bloc
                                 if PACK_LEFT:
                                     from_left, row_stride, k_stride = at(packed, (i - block * MR) * depth), 1, MR
                                 else:
-                                    from_left, row_stride, k_stride = at(left, i * LEFT_ROW + p * LEFT_K), LEFT_ROW, LEFT_K
+                                    from_left, row_stride, k_stride = (
+                                        at(left, i * LEFT_ROW + p * LEFT_K),
+                                        LEFT_ROW,
+                                        LEFT_K,
+                                    )
                                 if DEEP and p > 0:
                                     for r in range(rows):
                                         for t in range(columns):
                                             acc[r * NR + t] = h[(i + r) * N + j + t]
-                                    tile_onto(from_left, row_stride, k_stride, from_right, right_stride, depth, acc, rows, columns)
+                                    tile_onto(
+                                        from_left,
+                                        row_stride,
+                                        k_stride,
+                                        from_right,
+                                        right_stride,
+                                        depth,
+                                        acc,
+                                        rows,
+                                        columns,
+                                    )
                                 else:
-                                    tile(from_left, row_stride, k_stride, from_right, right_stride, depth, acc, rows, columns)
+                                    tile(
+                                        from_left,
+                                        row_stride,
+                                        k_stride,
+                                        from_right,
+                                        right_stride,
+                                        depth,
+                                        acc,
+                                        rows,
+                                        columns,
+                                    )
                                 for r in range(rows):
                                     for t in range(columns):
                                         h[(i + r) * N + j + t] = acc[r * NR + t]
@@ -141,7 +165,9 @@ def compile_kernel(kernel: Kernel, dtype: str) -> Compiled:
     address, library = compile_function(kernel.code, (*[pointer] * 4, *[types.int64] * 4))
     seconds = time.perf_counter() - start
 
-    def run(left: np.ndarray, right: np.ndarray, h: np.ndarray, scratch: np.ndarray, M: int, K: int, repeats: int = 1) -> None:
+    def run(
+        left: np.ndarray, right: np.ndarray, h: np.ndarray, scratch: np.ndarray, M: int, K: int, repeats: int = 1
+    ) -> None:
         driver()(address, *(array.ctypes.data for array in (left, right, h, scratch)), M, K, repeats)
 
     return Compiled(run, kernel.scratch, seconds, library)
@@ -204,7 +230,12 @@ def operands(product: str, dtype: str, M: int, K: int, N: int) -> tuple[np.ndarr
     }[product]
     left, right = aligned(M * K, dtype).reshape(left_shape), aligned(K * N, dtype).reshape(right_shape)
     left[...], right[...] = random.standard_normal(left_shape), random.standard_normal(right_shape)
-    return left, right, left.T if product == "weight gradient" else left, right.T if product == "input gradient" else right
+    return (
+        left,
+        right,
+        left.T if product == "weight gradient" else left,
+        right.T if product == "input gradient" else right,
+    )
 
 
 def fastest(functions: list[Callable[[int], object]], flops: int, rounds: int) -> list[float]:
@@ -223,7 +254,9 @@ def repeated(function: Callable[[], object]) -> Callable[[int], object]:
     return lambda repeats: [function() for _ in range(repeats)]
 
 
-def measure(product: str, dtype: str, shape: tuple[int, int, int], cuts: Sequence[Blocking | None], rounds: int) -> list[float]:
+def measure(
+    product: str, dtype: str, shape: tuple[int, int, int], cuts: Sequence[Blocking | None], rounds: int
+) -> list[float]:
     """GFLOP/s of BLAS, then of our kernel with each blocking (None: the one that the compiler would choose)."""
     M, K, N = shape
     left, right, a, b = operands(product, dtype, M, K, N)
@@ -247,7 +280,9 @@ def peak(dtype: str, rounds: int) -> float:
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
         multiply_add = tiles.multiply_adder(builder, number, shape)
         x = tiles.splat(builder, builder.load(arguments[0]), shape.lanes)
-        sums = tiles.fold(builder, tiles.INDEX(0), arguments[1], 1, [x] * chains, lambda _, s: [multiply_add(x, x, one) for one in s])
+        sums = tiles.fold(
+            builder, tiles.INDEX(0), arguments[1], 1, [x] * chains, lambda _, s: [multiply_add(x, x, one) for one in s]
+        )
         for i, total in enumerate(sums):
             tiles.store(builder, number, total, arguments[0], tiles.INDEX(i * shape.lanes))
         return context.get_dummy_value()
@@ -291,8 +326,15 @@ def print_blockings(dtype: str, rounds: int) -> None:
         turned = product == "input gradient"
         cuts = [Blocking(512, 1 << 16, in_place, False) for in_place in ([False] if turned else [False, True])]
         if product == "weight gradient":
-            cuts += [Blocking(rows, depth, False, True) for rows, depth in ((128, 1 << 16), (256, 256), (256, 512), (512, 256))]
-            cuts += [Blocking(128, 1 << 16, True, True), Blocking(256, 256, True, True), Blocking(256, 256, True, False)]
+            cuts += [
+                Blocking(rows, depth, False, True)
+                for rows, depth in ((128, 1 << 16), (256, 256), (256, 512), (512, 256))
+            ]
+            cuts += [
+                Blocking(128, 1 << 16, True, True),
+                Blocking(256, 256, True, True),
+                Blocking(256, 256, True, False),
+            ]
         print(f"{product}: BLAS, chosen", *cuts, sep="\n  ")
         for shape in shapes:
             at_most = [replace(cut, depth=min(cut.depth, shape[1])) for cut in cuts]
@@ -304,7 +346,20 @@ def print_shapes(dtype: str, rounds: int) -> None:
     """Tiles of many shapes on a packed panel: what `tiles.tile_shape` was chosen by. NUMBA_CPU_NAME and NUMBA_CPU_FEATURES pick the unit."""
     lanes, fused = tile_shape(dtype, host_features()).lanes, tile_shape(dtype, host_features()).fused
     print(f"{dtype}, {lanes} lanes, peak {peak(dtype, rounds):.0f} GFLOP/s; k = 128, 512")
-    for rows, vectors in ((4, 2), (6, 2), (8, 2), (10, 2), (12, 2), (4, 3), (8, 3), (4, 4), (6, 1), (8, 1), (12, 1), (16, 1)):
+    for rows, vectors in (
+        (4, 2),
+        (6, 2),
+        (8, 2),
+        (10, 2),
+        (12, 2),
+        (4, 3),
+        (8, 3),
+        (4, 4),
+        (6, 1),
+        (8, 1),
+        (12, 1),
+        (16, 1),
+    ):
         figures = [tile_alone(dtype, TileShape(rows, vectors, lanes, fused), K, rounds) for K in (128, 512)]
         print(f"  {rows:2} x {vectors}", *(f"{figure:7.1f}" for figure in figures), flush=True)
 
@@ -317,7 +372,11 @@ def tile_alone(dtype: str, shape: TileShape, K: int, rounds: int) -> float:
             tile(at(left, i * K), K, 1, right, NR, K, scratch, MR, NR)
 
     M = 240 // MR * MR
-    compiled, left, right = compile_kernel(Kernel(kernel, MR * NR), dtype), aligned(M * K, dtype), aligned(K * NR, dtype)
+    compiled, left, right = (
+        compile_kernel(Kernel(kernel, MR * NR), dtype),
+        aligned(M * K, dtype),
+        aligned(K * NR, dtype),
+    )
     scratch, flops = aligned(compiled.scratch, dtype), 2 * M * K * NR
     [seconds] = fastest([lambda repeats: compiled.run(left, right, scratch, scratch, M, K, repeats)], flops, rounds)
     return 1e-9 * flops / seconds

@@ -121,7 +121,9 @@ PEERS = {"archspec": archspec_step, "jax": jax_step, "torch": torch_step}
 def measure(work: Workload, threads: int, steps: int, rounds: int) -> dict[str, float]:
     """Median milliseconds of a step for each peer, measured in turns."""
     rng = np.random.default_rng(1)
-    batches = [(rng.random((work.batch, work.widths[0]), np.float32), rng.integers(0, work.widths[-1], work.batch)) for _ in range(16)]
+    batches = [
+        (rng.random((work.batch, work.widths[0]), np.float32), rng.integers(0, work.widths[-1], work.batch)) for _ in range(16)
+    ]
     made: dict[str, Step] = {}
     for name, make in PEERS.items():
         try:

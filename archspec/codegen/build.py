@@ -15,7 +15,7 @@ from archspec.plan.kernel import Kernel, Product
 
 DRIVERS: dict[str, tuple[str, ...]] = {
     "wait": ("i8", "i8"),
-    "post": ("i8", "int", "int", "int", "i8"),
+    "drive": ("i8", "int", "int", "i8"),
 }
 
 
@@ -50,9 +50,7 @@ def product_shape(kernel: Kernel, precision: str) -> TileShape:
 _MADE: dict[str, bytes] = {}
 
 
-def build(
-    kernels: Sequence[Kernel], precision: str, announce: Callable[[int], None] | None = None
-) -> dict[object, Code]:
+def build(kernels: Sequence[Kernel], precision: str, announce: Callable[[int], None] | None = None) -> dict[object, Code]:
     """The code of each kernel, by its structure. `announce` is told how many must be compiled, before that begins."""
     tasks = {kernel.structure: (kernel, _task(kernel, precision)) for kernel in kernels}
     missing = {t.key: t for _, t in tasks.values() if t.key not in _MADE}

@@ -1,7 +1,7 @@
 """The driver: runs a table of kernel calls on every thread, the same code for all models.
 
-A row of the table is (address of the kernel, barrier before it, arguments …). Every thread walks the whole table and does
-its share of each kernel; where a kernel reads what another thread wrote, the threads meet at a barrier first.
+A row of the table is (address of the kernel, barrier before it, arguments …). Every thread walks the whole table and
+does its share of each kernel; where a kernel reads what another thread wrote, the threads meet at a barrier first.
 
 These are bodies that Numba compiles; the names that they do not define are those of `intrinsics`.
 """
@@ -10,9 +10,6 @@ These are bodies that Numba compiles; the names that they do not define are thos
 # mypy: disable-error-code="no-untyped-def, name-defined"
 
 from __future__ import annotations
-
-SPINS = 4000
-IDLE_TURNS = 2000
 
 
 def meet(counters, threads):
@@ -40,8 +37,8 @@ def drive(table, rows, width, counters, thread, threads):
 def wait(board, counters, thread, threads):
     """A worker thread between steps: waits until a table is posted and runs it, and returns after a while without one.
 
-    board[0] counts the tables posted; 1, 2 and 3 are the address, rows and width of the last one; 4 + thread is the number
-    of the last one that this thread has run.
+    board[0] counts the tables posted, and is raised after the rest has been set; 1, 2 and 3 are the address, the rows and
+    the width of the last one; 4 + thread is the number of the last one that this thread has run.
     """
     seen = board[4 + thread]
     idle = 0
@@ -54,13 +51,3 @@ def wait(board, counters, thread, threads):
         else:
             idle += 1
             yield_processor()
-
-
-def post(board, table, rows, width, counters, thread, threads):
-    """The main thread's part: posts a table for the workers and runs it with them as thread 0."""
-    board[1] = table
-    board[2] = rows
-    board[3] = width
-    if threads > 1:
-        fetch_add(board, 1)
-    drive(words_at(table), rows, width, counters, thread, threads)

@@ -43,9 +43,7 @@ class _KernelCompiler(_FunctionCompiler):
 
 
 @global_compiler_lock
-def compile_source(
-    source: str, name: str, kinds: Sequence[str], precision: str, shape: TileShape, symbol: str
-) -> bytes:
+def compile_source(source: str, name: str, kinds: Sequence[str], precision: str, shape: TileShape, symbol: str) -> bytes:
     """The object file of the kernel `name` in `source`, which exports it as `symbol`.
 
     `kinds` are the types of its parameters before `thread` and `threads`: f4, f8, i8 and u1 for pointers, int for words.
@@ -59,7 +57,7 @@ def compile_source(
 def compile_driver(name: str, kinds: Sequence[str], symbol: str) -> bytes:
     """The object file of one of the functions of `driver`."""
     names: dict[str, Any] = {n: getattr(intrinsics, n) for n in _DRIVER_INTRINSICS}
-    bodies = {f.__name__: _with_globals(f, names) for f in (driver.meet, driver.drive, driver.wait, driver.post)}
+    bodies = {f.__name__: _with_globals(f, names) for f in (driver.meet, driver.drive, driver.wait)}
     for body in bodies.values():
         body.__globals__.update({n: njit(nogil=True)(b) for n, b in bodies.items() if n in ("meet", "drive")})
     return _compile(bodies[name], kinds, symbol)

@@ -62,7 +62,7 @@ class _Printer:
         self.lines.append(f"def {self.kernel.name}({', '.join([*names, 'thread', 'threads'])}):")
         self.line('"""')
         for text in self.kernel.equation.split("\n"):
-            self.line(_plain(text))
+            self.lines.append((INDENT + _plain(text)).rstrip())
         self.lines.append("")
         for p in self.kernel.parameters:
             if p.kind == "buffer":
@@ -199,9 +199,7 @@ class _Printer:
             self.line(f"columns = min(NR, {n} - first)")
             k_stride, n_stride = (size_text(x) for x in s.right_strides)
             right = _joined(offset_text(s.right_offset), f"first*{_factor(s.right_strides[1])}")
-            self.line(
-                f"pack_right(at({s.right}, {right}), {k_stride}, {n_stride}, at({s.scratch}, own), {depth}, columns)"
-            )
+            self.line(f"pack_right(at({s.right}, {right}), {k_stride}, {n_stride}, at({s.scratch}, own), {depth}, columns)")
             self.line("for tile_row in range(tiles * part // parts, tiles * (part + 1) // parts):")
             with _Nested(self):
                 self._tile(s, m, depth)

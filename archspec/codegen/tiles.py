@@ -27,7 +27,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 from llvmlite import ir
@@ -136,7 +135,9 @@ class VectorUnit:
 VECTOR_UNITS = (
     VectorUnit(frozenset({"avx512f"}), nbytes=64, fused=True, rows=8, narrow_rows=8, few_rows=4),
     VectorUnit(frozenset({"avx2", "fma"}), nbytes=32, fused=True, rows=6, narrow_rows=8, few_rows=2),
-    VectorUnit(frozenset({"neon"}), nbytes=16, fused=True, rows=8, narrow_rows=8, few_rows=4),  # by analogy, not measured
+    VectorUnit(
+        frozenset({"neon"}), nbytes=16, fused=True, rows=8, narrow_rows=8, few_rows=4
+    ),  # by analogy, not measured
     VectorUnit(frozenset(), nbytes=16, fused=False, rows=4, narrow_rows=8, few_rows=2),
 )
 

@@ -110,17 +110,13 @@ def _parts(
         with problems.collecting():
             for part in lengths:
                 if split.settings.get(part) is not None:
-                    raise problem(
-                        "D21", f"{quoted(part)} has a file of its own, and the split asks for it too", split.span
-                    )
+                    raise problem("D21", f"{quoted(part)} has a file of its own, and the split asks for it too", split.span)
             groups = _groups(split, drafts, sources, lengths["train"])
             parts |= divide(split, lengths["train"], groups, seed)
     return {part: parts[part] for part in ("train", "validation", "test") if part in parts}
 
 
-def _groups(
-    split: Split, drafts: Sequence[FieldDraft], sources: Mapping[str, Rows], rows: int
-) -> NDArray[np.int64] | None:
+def _groups(split: Split, drafts: Sequence[FieldDraft], sources: Mapping[str, Rows], rows: int) -> NDArray[np.int64] | None:
     """(rows,) int64: the class of each row where the split keeps shares of them equal; else None."""
     if not split.settings.get("stratify"):
         return None

@@ -68,9 +68,7 @@ class Dataset:
         hints = did_you_mean(name, [field.name for field in self.fields])
         raise problem("D01", f"there is no field {quoted(name)}", None, hints=hints)
 
-    def apply(
-        self, path: str | Path | Mapping[str, str | Path], names: Iterable[str] | None = None
-    ) -> dict[str, Values]:
+    def apply(self, path: str | Path | Mapping[str, str | Path], names: Iterable[str] | None = None) -> dict[str, Values]:
         """The fields of another file, by the transforms and statistics fitted to the training part.
 
         path   a file in place of the first source; or the name of each source with a file in its place
@@ -83,10 +81,7 @@ class Dataset:
         fields = _available(self.fields, tables) if names is None else [self.field(name) for name in names]
         for field in fields:
             _check_columns(field, tables)
-        rows = {
-            source: load_columns(source, {"train": table}, [f.recipe for f in fields])
-            for source, table in tables.items()
-        }
+        rows = {source: load_columns(source, {"train": table}, [f.recipe for f in fields]) for source, table in tables.items()}
         return {field.name: shaped(evaluate_field(field.recipe, rows, None)[1], len(field.axes)) for field in fields}
 
     def _open(self, source: str, path: Path) -> Table:

@@ -14,9 +14,7 @@ from archspec.data.recipe import Labels
 from archspec.data.tables import Rows
 
 
-def bind_classes(
-    drafts: Sequence[FieldDraft], sources: Mapping[str, Rows], problems: Problems
-) -> dict[str, tuple[str, ...]]:
+def bind_classes(drafts: Sequence[FieldDraft], sources: Mapping[str, Rows], problems: Problems) -> dict[str, tuple[str, ...]]:
     """For each axis of labels the names of its classes in index order, from all rows of all fields over it.
 
     Whole numbers go by size, so labels that are 0..K-1 keep their meaning; else texts go by code point.

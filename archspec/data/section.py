@@ -71,19 +71,13 @@ def _value(expression: syntax.Expression, name: str, scope: Scope, problems: Pro
     return replace(value, name=name) if is_opened_here and isinstance(value, Source) else value
 
 
-def _check_section(
-    section: syntax.Section, fields: Sequence[FieldDraft], splits: Sequence[Split], problems: Problems
-) -> None:
+def _check_section(section: syntax.Section, fields: Sequence[FieldDraft], splits: Sequence[Split], problems: Problems) -> None:
     if len(section.body) > MAX_LINES:
         raise problem("D24", f"a `data` section has at most {MAX_LINES:,} lines", section.body[MAX_LINES].span)
     if len(splits) > 1:
-        raise problem(
-            "D21", "there is a split already", splits[1].span, notes=[f"the first is on line {splits[0].span.line}"]
-        )
+        raise problem("D21", "there is a split already", splits[1].span, notes=[f"the first is on line {splits[0].span.line}"])
     if not fields and not problems.found:
-        raise problem(
-            "D04", "this `data` section binds no field", section.span, hints=['such as `x[B,F] = source["p*"]`']
-        )
+        raise problem("D04", "this `data` section binds no field", section.span, hints=['such as `x[B,F] = source["p*"]`'])
     for other in fields:
         if other.axes[0].name != fields[0].axes[0].name:
             message = f"{quoted(other.name)} has its rows on {quoted(other.axes[0].name)}, "

@@ -80,9 +80,7 @@ def open_table(file: TextFile) -> Table:
         raise problem("D14", f"{quoted(file.path)} is empty", file.span)
     line, cells = first
     if len(cells) > MAX_COLUMNS:
-        raise problem(
-            "D24", f"{quoted(file.path)} has {len(cells):,} columns; at most {MAX_COLUMNS:,} are read", file.span
-        )
+        raise problem("D24", f"{quoted(file.path)} has {len(cells):,} columns; at most {MAX_COLUMNS:,} are read", file.span)
     return Table(file, _names(file, line, cells))
 
 
@@ -199,9 +197,7 @@ class _CategoryGatherer:
         self.missing = file.layout.missing
         if len(known) > MAX_CATEGORIES:
             message = f"column {quoted(name)} of {quoted(file.path)} has more than {MAX_CATEGORIES:,} different texts"
-            raise problem(
-                "D24", message, file.span, hints=["categories and labels should be few: is it the right column?"]
-            )
+            raise problem("D24", message, file.span, hints=["categories and labels should be few: is it the right column?"])
 
     def column(self) -> Categories:
         values = list(dict.fromkeys(t for t in map(str.strip, self.known) if t not in self.missing))

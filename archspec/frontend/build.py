@@ -52,9 +52,7 @@ def _integer(digits: str) -> float:
 
 
 def _limits(token: Token) -> str:
-    return (
-        "the largest float is about 1.8e308" if token.kind == "FLOAT" else f"integers go up to 2^53 = {LARGEST_INTEGER}"
-    )
+    return "the largest float is about 1.8e308" if token.kind == "FLOAT" else f"integers go up to 2^53 = {LARGEST_INTEGER}"
 
 
 def string(span: Span, token: Token) -> s.String:
@@ -227,9 +225,7 @@ def target(span: Span, token: Token, indices: tuple[s.Expression, ...] | None, o
     return s.Target(span, token.text, indices, of)
 
 
-def if_(
-    span: Span, condition: s.Expression, then: tuple[s.Statement, ...], otherwise: tuple[s.Statement, ...] = ()
-) -> s.If:
+def if_(span: Span, condition: s.Expression, then: tuple[s.Statement, ...], otherwise: tuple[s.Statement, ...] = ()) -> s.If:
     return s.If(span, condition, then, otherwise)
 
 

@@ -131,20 +131,7 @@ class List(Node):
 
 
 Expression: TypeAlias = (
-    Number
-    | String
-    | Boolean
-    | Name
-    | Attribute
-    | Spread
-    | Index
-    | Call
-    | Unary
-    | Binary
-    | Conditional
-    | Pipe
-    | Repeat
-    | List
+    Number | String | Boolean | Name | Attribute | Spread | Index | Call | Unary | Binary | Conditional | Pipe | Repeat | List
 )
 
 
@@ -309,9 +296,7 @@ class Section(Node):
     body: tuple[Statement, ...]
 
 
-Statement: TypeAlias = (
-    Import | Let | Dim | Block | Weight | Layer | Assign | Require | If | State | Over | Rule | Section
-)
+Statement: TypeAlias = Import | Let | Dim | Block | Weight | Layer | Assign | Require | If | State | Over | Rule | Section
 
 
 @dataclass(frozen=True)

@@ -112,9 +112,7 @@ def _rows(table: dict[str, Any], texts: dict[str, str], numbers: dict[int, int])
     return {state: _split(row, table["tokens"], texts, numbers) for state, row in table["states"].items()}
 
 
-def _split(
-    row: dict[int, Any], tokens: dict[int, str], texts: dict[str, str], numbers: dict[int, int]
-) -> tuple[Row, Row]:
+def _split(row: dict[int, Any], tokens: dict[int, str], texts: dict[str, str], numbers: dict[int, int]) -> tuple[Row, Row]:
     """The entries of a row by terminal and by nonterminal: `let` is both, so they cannot share one."""
     actions, gotos = {}, {}
     for token, (reduces, argument) in sorted(row.items(), key=lambda entry: tokens[entry[0]]):

@@ -28,11 +28,11 @@ SIGNS = {
 }
 
 
-def combine(op: str, values: Sequence[Value], span: Span, scope: Scope, **attributes: object) -> Tensor:
+def combine(op: str, values: Sequence[Value], span: Span, scope: Scope) -> Tensor:
     """An elementwise op of values, at least one of which is a tensor; the rest are numbers or truth values."""
     loops, terms = align(op, values, span, scope)
     _check_dtypes(op, terms, span)
-    return Tensor(settle(loops.map(op, *terms, **attributes)))
+    return Tensor(loops.map(op, *terms).value)
 
 
 def align(op: str, values: Sequence[Value], span: Span, scope: Scope) -> tuple[Loops, list[Term]]:
@@ -105,11 +105,6 @@ def _check_dtypes(op: str, terms: Sequence[Term], span: Span) -> None:
 
 def _wrong(span: Span, message: str, hint: str = "") -> ArchError:
     return ArchError(Diagnostic("S09", message, span, hints=(hint,) if hint else ()))
-
-
-def settle(term: Term) -> int:
-    """The value of a term whose loops are all its own."""
-    return term.value
 
 
 def contract_last(left: Tensor, right: Tensor, span: Span, scope: Scope) -> Tensor:

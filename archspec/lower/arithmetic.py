@@ -53,14 +53,15 @@ def _compute(operator: str, a: Number, b: Number, span: Span) -> Number:
 
 
 def _divide(a: Number, b: Number) -> Number:
-    exact = isinstance(a, int) and isinstance(b, int) and a % b == 0
-    return a // b if exact else a / b
+    if isinstance(a, int) and isinstance(b, int) and a % b == 0:
+        return a // b
+    return a / b
 
 
 def _power(a: Number, b: Number) -> Number:
     if isinstance(a, int) and isinstance(b, int) and b >= 0 and abs(a) ** min(b, 64) <= LARGEST and b <= 1024:
         return int(a**b)
-    return float(a) ** float(b)
+    return float(float(a) ** float(b))
 
 
 _OPERATORS: dict[str, Callable[[Number, Number], Number]] = {

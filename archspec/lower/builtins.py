@@ -43,9 +43,7 @@ def call_builtin(function: Builtin, positional: Positional, named: Named, span: 
     if name == "one_hot":
         return _one_hot(positional, span, scope)
     if name == "iota":
-        raise ArchError(
-            Diagnostic("S04", "`iota` takes an axis in a bracket and no arguments", span, hints=("iota[T]",))
-        )
+        raise ArchError(Diagnostic("S04", "`iota` takes an axis in a bracket and no arguments", span, hints=("iota[T]",)))
     return _elementwise(name, positional, span, scope)
 
 

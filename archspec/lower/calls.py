@@ -80,9 +80,7 @@ def _take_named(
         raise ArchError(Diagnostic("S04", message, argument.span, hints=did_you_mean(name, known)))
 
 
-def _take_positional(
-    block: syntax.Block, given: Arguments, value: Value, span: Span, scope: Scope, named: set[str]
-) -> None:
+def _take_positional(block: syntax.Block, given: Arguments, value: Value, span: Span, scope: Scope, named: set[str]) -> None:
     slots = [t.name for t in block.tensors if t.name not in given.tensors]
     settings = [s.name for s in block.settings if s.name not in given.settings]
     if isinstance(value, Tensor) and slots:
@@ -222,9 +220,7 @@ def _same_number(expected: Num, axis: Axis, inner: Scope) -> tuple[str, ...]:
     return ()
 
 
-def _wrong_rank(
-    declaration: syntax.TensorDeclaration, axes: Sequence[Axis], block: syntax.Block, span: Span
-) -> ArchError:
+def _wrong_rank(declaration: syntax.TensorDeclaration, axes: Sequence[Axis], block: syntax.Block, span: Span) -> ArchError:
     declared = ", ".join(_pattern_text(p) for p in declaration.axes)
     message = f"`{declaration.name}` of `{block.name}` is declared [{declared}] and receives {shape_text(axes)}"
     return ArchError(Diagnostic("S02", message, span))
@@ -274,9 +270,7 @@ def _bind_settings(block: syntax.Block, given: Arguments, inner: Scope, where: S
         inner.spans.setdefault(parameter.name, parameter.span)
 
 
-def _result(
-    block: syntax.Block, declaration: syntax.TensorDeclaration, spread: tuple[Axis, ...], inner: Scope
-) -> Tensor:
+def _result(block: syntax.Block, declaration: syntax.TensorDeclaration, spread: tuple[Axis, ...], inner: Scope) -> Tensor:
     value = inner.find(declaration.name)
     if not isinstance(value, Tensor):
         message = f"`{block.name}` never defines its result `{declaration.name}`"

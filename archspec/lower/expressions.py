@@ -164,9 +164,7 @@ def _call(node: syntax.Call, scope: Scope) -> Value:
     return call(evaluate(node.function, scope), node, scope, None)
 
 
-def call(
-    function: Value, node: syntax.Call | None, scope: Scope, piped: Tensor | None, span: Span | None = None
-) -> Value:
+def call(function: Value, node: syntax.Call | None, scope: Scope, piped: Tensor | None, span: Span | None = None) -> Value:
     """`function(arguments…)`, with `piped` in its first free tensor slot."""
     arguments = node.arguments if node else ()
     positional = [(evaluate(a.value, scope), a.value.span) for a in arguments if a.name is None]

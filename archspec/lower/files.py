@@ -71,9 +71,7 @@ def _import_error(item: syntax.Import, message: str, hint: str) -> ArchError:
     return ArchError(Diagnostic("S11", message, item.path.span, "imported here", hints=(hint,) if hint else ()))
 
 
-def _definitions(
-    tree: syntax.File, problems: list[Diagnostic]
-) -> tuple[dict[str, syntax.Block], dict[str, syntax.Section]]:
+def _definitions(tree: syntax.File, problems: list[Diagnostic]) -> tuple[dict[str, syntax.Block], dict[str, syntax.Section]]:
     blocks: dict[str, syntax.Block] = {}
     sections: dict[str, syntax.Section] = {}
     for item in tree.items:

@@ -214,9 +214,7 @@ class _Lowering:
     def _axis(self, pattern: syntax.Expression, scope: Scope) -> Axis:
         if isinstance(pattern, syntax.Spread):
             hint = "write the axes of the model's input, as in x[B,F]"
-            raise ArchError(
-                Diagnostic("S08", "a model's axes are named, `..` is for blocks", pattern.span, hints=(hint,))
-            )
+            raise ArchError(Diagnostic("S08", "a model's axes are named, `..` is for blocks", pattern.span, hints=(hint,)))
         if isinstance(pattern, syntax.Name) and scope.find(pattern.id) is None:
             hints = did_you_mean(pattern.id, self.dims) or (f"declare it: dim {pattern.id}",)
             raise ArchError(Diagnostic("S08", f"unknown axis `{pattern.id}`", pattern.span, hints=hints))
@@ -240,9 +238,7 @@ class _Lowering:
         if expected == actual:
             return value.value
         message = f"`{declaration.name}` is declared {shape_text(expected)} and has {shape_text(actual)}"
-        raise ArchError(
-            Diagnostic("S02", message, declaration.span, "declared here", self._size_notes(expected, actual))
-        )
+        raise ArchError(Diagnostic("S02", message, declaration.span, "declared here", self._size_notes(expected, actual)))
 
     def _size_notes(self, expected: tuple[Axis, ...], actual: tuple[Axis, ...]) -> tuple[str, ...]:
         """Axes of one size and two names are still two axes: say so."""
@@ -262,9 +258,7 @@ class _Lowering:
         for name in dict.fromkeys(names_in(section.body)):
             if name in targets and name not in model.names and name not in self.file.blocks:
                 t = targets[name]
-                self._attempt(
-                    name, t.span, scope, lambda t=t: self._declare(t.name, t.indices or (), t.of, t.span, scope)
-                )
+                self._attempt(name, t.span, scope, lambda t=t: self._declare(t.name, t.indices or (), t.of, t.span, scope))
         self._check_fields(targets, model)
         return lower_train(section, scope)
 
@@ -291,9 +285,7 @@ class _Lowering:
                 message = f"`data` does not bind the model's input `{name}`"
                 self.context.problems.append(Diagnostic("S14", message, node.origin.span, hints=hints))
                 continue
-            self._attempt(
-                name, targets[name].span, model, lambda n=name: self._check_field(targets[n], builder.inputs[n])
-            )
+            self._attempt(name, targets[name].span, model, lambda n=name: self._check_field(targets[n], builder.inputs[n]))
 
     def _check_field(self, target: syntax.Target, value: int) -> None:
         root = self.file_scope(self.file)

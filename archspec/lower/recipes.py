@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
 from archspec.frontend import syntax
@@ -84,7 +85,7 @@ def refine(base: Recipe, positional: Sequence[tuple[Value, Span]], named: Named,
     order = list(kind_type.parameters)
     if len(positional) > len(order):
         raise _unknown_argument(kind_type, None, where)
-    given = {name: pair for name, pair in zip(order, positional, strict=False)}
+    given = dict(zip(order, positional, strict=False))
     for name, (value, argument) in named.items():
         if name not in kind_type.parameters:
             raise _unknown_argument(kind_type, name, argument.span)
@@ -92,8 +93,14 @@ def refine(base: Recipe, positional: Sequence[tuple[Value, Span]], named: Named,
     return _complete(kind_type, given, where)
 
 
+def complete(kind: str, name: str) -> Recipe:
+    """A choice with its default arguments, which nobody wrote."""
+    defaults: dict[str, Any] = {n: p.default for n, p in RECIPES[kind, name].parameters.items()}
+    return Recipe(kind, name, defaults)
+
+
 def _complete(kind_type: RecipeType, given: Mapping[str, tuple[Value, Span]], span: Span) -> Recipe:
-    arguments = {}
+    arguments: dict[str, Any] = {}
     for name, parameter in kind_type.parameters.items():
         if name in given:
             arguments[name] = _checked(kind_type, name, parameter, *given[name])
@@ -101,7 +108,7 @@ def _complete(kind_type: RecipeType, given: Mapping[str, tuple[Value, Span]], sp
             raise ArchError(Diagnostic("S04", f"`{kind_type.name}` needs `{name}`", span, hints=(_usage(kind_type),)))
         else:
             arguments[name] = parameter.default
-    return Recipe(kind_type.kind, kind_type.name, arguments, span)  # type: ignore[arg-type]
+    return Recipe(kind_type.kind, kind_type.name, arguments, span)
 
 
 def _usage(kind_type: RecipeType) -> str:
@@ -113,9 +120,7 @@ def _shown(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _checked(
-    kind_type: RecipeType, name: str, parameter: Parameter, value: Value, span: Span
-) -> float | int | bool | str:
+def _checked(kind_type: RecipeType, name: str, parameter: Parameter, value: Value, span: Span) -> float | int | bool | str:
     if isinstance(parameter.default, bool):
         if not isinstance(value, Truth) or value.value is None:
             raise _bad(kind_type, name, "true or false", kind_of(value), span)

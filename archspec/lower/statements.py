@@ -97,9 +97,7 @@ def _weight(item: syntax.Weight, scope: Scope) -> None:
 def _shared_weight(spec: WeightSpec, item: syntax.Weight, scope: Scope) -> int:
     known = scope.builder.specs[spec.path]
     if known.axes != spec.axes:
-        message = (
-            f"the shared weight `{item.name}` is {shape_text(known.axes)} and would be {shape_text(spec.axes)} here"
-        )
+        message = f"the shared weight `{item.name}` is {shape_text(known.axes)} and would be {shape_text(spec.axes)} here"
         hint = "all uses of a layer need inputs of one width"
         raise ArchError(Diagnostic("S02", message, item.span, hints=(hint,)))
     return scope.builder.weights[spec.path]

@@ -10,12 +10,15 @@ from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
 from archspec.frontend import syntax
 from archspec.lower.expressions import decide, evaluate, evaluate_tensor
 from archspec.lower.files import defined_twice
-from archspec.lower.recipes import OPTIMIZER, SCHEDULE, recipe
+from archspec.lower.recipes import OPTIMIZER, SCHEDULE, complete, recipe
 from archspec.lower.scope import Poisoned, Scope
 from archspec.lower.values import Num, Recipe, Tensor, kind_of
 
 KEYS = ("loss", "metrics", "optimizer", "schedule", "clip", "stop", "batch", "epochs", "steps", "watch")
 RULE_KEYS = ("lr", "decay", "freeze")
+
+
+DEFAULT_OPTIMIZER = complete(OPTIMIZER, "adam")
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,7 @@ class Rule:
 class Training:
     """What `train` says. A run lasts `steps` steps where given, else `epochs` passes over the training part."""
 
-    optimizer: Recipe = Recipe(
-        "optimizer", "adam", {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "decay": 0.0}
-    )
+    optimizer: Recipe = DEFAULT_OPTIMIZER
     schedule: tuple[Recipe, ...] = ()
     clip: Recipe | None = None
     stop: Recipe | None = None
@@ -99,9 +100,7 @@ def _figure(node: syntax.Expression, name: str, scope: Scope) -> int:
     found = scope.builder.node(tensor.value)
     if found.axes or found.dtype != "float":
         hint = "take its mean: mean(…)"
-        raise ArchError(
-            Diagnostic("T03", f"`{name}` must be one number and is {found.shape}", node.span, hints=(hint,))
-        )
+        raise ArchError(Diagnostic("T03", f"`{name}` must be one number and is {found.shape}", node.span, hints=(hint,)))
     return tensor.value
 
 
@@ -122,9 +121,7 @@ def _metric_name(node: syntax.Expression) -> str:
         return _metric_name(node.value)
     if isinstance(node, syntax.Pipe):
         return _metric_name(node.stage)
-    return (
-        node.id if isinstance(node, syntax.Name) else node.attribute if isinstance(node, syntax.Attribute) else "metric"
-    )
+    return node.id if isinstance(node, syntax.Name) else node.attribute if isinstance(node, syntax.Attribute) else "metric"
 
 
 def _unique(name: str, taken: list[str]) -> str:
@@ -218,9 +215,7 @@ def _rule_setting(rule: Rule, statement: syntax.Assign, scope: Scope) -> Rule:
     value = evaluate(statement.value, scope)
     if not isinstance(value, Num) or value.value is None or value.value < 0:
         shown = value.text if isinstance(value, Num) else kind_of(value)
-        raise ArchError(
-            Diagnostic("T04", f"`{name}` must be a number of at least 0, not {shown}", statement.value.span)
-        )
+        raise ArchError(Diagnostic("T04", f"`{name}` must be a number of at least 0, not {shown}", statement.value.span))
     return replace(rule, lr=float(value.value)) if name == "lr" else replace(rule, decay=float(value.value))
 
 

@@ -50,5 +50,7 @@ def _renumbered(graph: Graph, kept: list[int], place: dict[int, int]) -> Graph:
         replace(node, operands=tuple(replace(o, value=place[o.value]) for o in node.operands))
         for node in (graph.nodes[v] for v in kept)
     )
-    tables = {name: {k: place[v] for k, v in getattr(graph, name).items()} for name in ("inputs", "weights", "outputs")}
-    return replace(graph, nodes=nodes, **tables)
+    inputs, weights, outputs = (
+        {name: place[v] for name, v in table.items()} for table in (graph.inputs, graph.weights, graph.outputs)
+    )
+    return replace(graph, nodes=nodes, inputs=inputs, weights=weights, outputs=outputs)

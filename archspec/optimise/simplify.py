@@ -106,7 +106,7 @@ def _merge_factors(builder: Builder, node: Node) -> int | None:
 
 def _scalar_divisor(builder: Builder, node: Node) -> int | None:
     """x / s  ->  x * (1 / s) for a scalar s: one division instead of one an element."""
-    loops, (a, b) = _terms(builder, node)
+    _, (a, b) = _terms(builder, node)
     if b.index or not a.index or _is_constant(builder, a.value):
         return None
     return (a * (1.0 / b)).value

@@ -168,16 +168,12 @@ class _Fusion:
             return all(set(p) <= set(group.kept_loops) for p in places.values()) and loops == set(group.kept_loops)
         if group.kind == PRODUCT:
             return loops == set(range(len(group.space)))
-        return set(group.outer_loops) <= loops and (
-            loops >= set(group.inner_loops) or not loops & set(group.inner_loops)
-        )
+        return set(group.outer_loops) <= loops and (loops >= set(group.inner_loops) or not loops & set(group.inner_loops))
 
     def _reduces_rows(self, group: Group, value: int, place: tuple[int, ...]) -> bool:
         rank = len(self.graph.nodes[value].axes)
         return (
-            group.kind == ROWS
-            and set(place[:rank]) == set(group.outer_loops)
-            and set(place[rank:]) == set(group.inner_loops)
+            group.kind == ROWS and set(place[:rank]) == set(group.outer_loops) and set(place[rank:]) == set(group.inner_loops)
         )
 
     def _enter(self, group: Group, chain: list[int], places: dict[int, tuple[int, ...]]) -> None:
@@ -220,9 +216,7 @@ class _Fusion:
 
     # --- how a node's loops lie in a space ------------------------------------------------------------------------
 
-    def _places(
-        self, group: Group, chain: list[int], known: dict[int, tuple[int, ...]]
-    ) -> dict[int, tuple[int, ...]] | None:
+    def _places(self, group: Group, chain: list[int], known: dict[int, tuple[int, ...]]) -> dict[int, tuple[int, ...]] | None:
         """For each node of the chain its loops in the group's space; None where they do not fit."""
         partial: dict[int, dict[int, int]] = {v: dict(enumerate(known.get(v, ()))) for v in chain}
         if not self._spread_places(group, chain, partial):

@@ -42,9 +42,7 @@ def lay_out(plan: Plan, sizes: Mapping[str, int], float_nbytes: int, placed: fro
     nbytes = {v: _rounded(value_nbytes(plan, v, sizes, float_nbytes)) for v in lifetimes}
     offsets: dict[int, int] = {}
     for value in sorted(lifetimes, key=lambda v: (-nbytes[v], lifetimes[v][0], v)):
-        others = sorted(
-            (offsets[o], offsets[o] + nbytes[o]) for o in offsets if _overlap(lifetimes[o], lifetimes[value])
-        )
+        others = sorted((offsets[o], offsets[o] + nbytes[o]) for o in offsets if _overlap(lifetimes[o], lifetimes[value]))
         offsets[value] = _first_gap(others, nbytes[value])
     total = max((offsets[v] + nbytes[v] for v in offsets), default=0)
     return Memory(offsets, nbytes, total, _lower_bound(plan, lifetimes, nbytes))
@@ -69,6 +67,4 @@ def _first_gap(taken: list[tuple[int, int]], nbytes: int) -> int:
 
 def _lower_bound(plan: Plan, lifetimes: Mapping[int, tuple[int, int]], nbytes: Mapping[int, int]) -> int:
     """The most bytes that are alive at one call: no plan can do with less."""
-    return max(
-        (sum(nbytes[v] for v, (a, b) in lifetimes.items() if a <= i <= b) for i in range(len(plan.calls))), default=0
-    )
+    return max((sum(nbytes[v] for v, (a, b) in lifetimes.items() if a <= i <= b) for i in range(len(plan.calls))), default=0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from archspec.ir.graph import Graph
-from archspec.ir.text import node_line, node_names
+from archspec.plan.equations import equations
 from archspec.plan.groups import COLUMNS, PRODUCT, Group, fuse, is_leaf, virtual_nodes
 from archspec.plan.inplace import take_over
 from archspec.plan.kernel import Call, Kernel
@@ -67,13 +67,7 @@ def make_plan(graph: Graph, into: Mapping[str, str] | None = None) -> Plan:
 def _call(graph: Graph, group: Group, virtual: frozenset[int], storage: Mapping[int, int]) -> Call:
     s = Scalars(graph, group, virtual, storage)
     emit = {PRODUCT: product_call, COLUMNS: columns_call}.get(group.kind, rows_call)
-    return emit(s, _equation(graph, group))
-
-
-def _equation(graph: Graph, group: Group) -> str:
-    """What the group computes, a line for each node of it."""
-    names = [n.rsplit("/", 1)[-1] for n in node_names(graph)]
-    return "\n".join(node_line(graph, v, names).split("   # ")[0] for v in sorted(group.place))
+    return emit(s, equations(graph, group))
 
 
 def _shared(calls: list[Call]) -> tuple[Call, ...]:

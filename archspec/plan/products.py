@@ -117,8 +117,7 @@ class _Products:
         top, outer, row, element = self._levels()
         total = s.names.new("total")
         element.known[self.root, tuple(range(len(self.node.axes)))] = Local(total)
-        for value in sorted(s.group.saved):
-            s.store(value, element)
+        s.store_all(sorted(s.group.saved), element)
         product = Product(
             left,
             right,

@@ -94,8 +94,7 @@ class _Rows:
         s.counters = {last: ((start, ONE), (i, ONE))}
         top, body = Level(frozenset()), Level(frozenset(range(len(group.space))))
         s.levels = [top, body]
-        for value in sorted(group.saved):
-            s.store(value, body)
+        s.store_all(sorted(group.saved), body)
         size = s.declare(extent(range(len(group.space)), s.extents))
         inside = (Within(i, count, tuple(body.statements)),)
         loop = Blocks(i, start, count, size, FLAT_BLOCK, inside)
@@ -145,8 +144,7 @@ class _Rows:
         for value in temporaries:
             scalar = s.value(value, self.group.place[value])
             body.statements.append(Store("scratch", s.temporary[value], scalar, FLOAT))
-        for value in stores:
-            s.store(value, body)
+        s.store_all(stores, body)
         row.statements.append(loops(variables, tuple(body.statements)))
         s.levels = s.levels[:2]
 
@@ -294,9 +292,7 @@ class _Columns:
             statements = (For(name, s.declare(extent(run, s.extents)), statements),)
         return statements
 
-    def _after(
-        self, top: Level, outer: Level, c: str, count: str, split: tuple[Statement, ...]
-    ) -> tuple[Statement, ...]:
+    def _after(self, top: Level, outer: Level, c: str, count: str, split: tuple[Statement, ...]) -> tuple[Statement, ...]:
         """The maps on the sums, and the stores."""
         s, group = self.s, self.group
         node, place = self.graph.nodes[self.root], group.place[self.root]

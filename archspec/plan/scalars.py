@@ -25,7 +25,7 @@ from archspec.plan.kernel import (
     Statement,
     Store,
 )
-from archspec.plan.layout import Access, strides
+from archspec.plan.layout import Access
 from archspec.plan.names import Names
 
 
@@ -80,13 +80,12 @@ class Parameters:
 class Scalars:
     """Writes the scalar code of one group.
 
-    `variables` maps a loop of the space to the terms of its counter; `levels` are the bodies from the outermost in.
-    `storage` maps a value to the one whose memory it takes over. `early` are values whose inner loop has passed: they are read back from where they were stored.
+    `counters` maps a loop of the space to the terms of its counter; `levels` are the bodies from the outermost in.
+    `storage` maps a value to the one whose memory it takes over. `early` are values whose inner loop has passed: they
+    are read back from where they were stored.
     """
 
-    def __init__(
-        self, graph: Graph, group: Group, virtual: frozenset[int], storage: Mapping[int, int] | None = None
-    ) -> None:
+    def __init__(self, graph: Graph, group: Group, virtual: frozenset[int], storage: Mapping[int, int] | None = None) -> None:
         self.storage = storage or {}
         self.graph, self.group, self.sizes, self.virtual = graph, group, graph.sizes, virtual
         self.names = Names()
@@ -197,6 +196,13 @@ class Scalars:
         access = Access.of(node.axes, dims, len(self.group.space), self.sizes)
         level.statements.append(Draw(name, stream, step, self.offset(access)))
         return Local(name)
+
+    def store_all(self, values: Sequence[int], level: Level) -> None:
+        """Writes an element of each saved node once all are computed: one may lie where the others still read."""
+        for value in values:
+            self.value(value, self.group.place[value][: len(self.graph.nodes[value].axes)])
+        for value in values:
+            self.store(value, level)
 
     def store(self, value: int, level: Level) -> None:
         """Writes an element of a saved node."""

@@ -24,25 +24,32 @@ class Table:
 class Executor:
     """Runs tables on `threads` threads: the caller's and workers that wait in native code between steps.
 
-    `post` and `wait` are addresses of the driver's functions; ctypes lets go of the GIL while they run.
+    `drive` and `wait` are addresses of the driver's functions; ctypes lets go of the GIL while they run.
     """
 
-    def __init__(self, post: int, wait: int, threads: int) -> None:
+    def __init__(self, drive: int, wait: int, threads: int) -> None:
         self.threads = threads
-        self._post = ENTRY(post)
-        self._board = np.zeros(8 + 2 * threads, np.int64)
+        self._drive = ENTRY(drive)
+        self._board = (ctypes.c_int64 * (8 + threads))()
         self._counters = np.zeros(8, np.int64)
-        self._words = (ctypes.c_int64 * 5)(self._board.ctypes.data, 0, 0, 0, self._counters.ctypes.data)
+        self._words = (ctypes.c_int64 * 4)(0, 0, 0, self._counters.ctypes.data)
         self._words_address = ctypes.addressof(self._words)
         self._workers = [_Worker(wait, self._board, self._counters, i, threads) for i in range(1, threads)]
         self._finalizer = weakref.finalize(self, _stop, self._workers)
 
     def run(self, table: Table) -> None:
         """Runs all rows of a table and returns when every thread is done."""
-        self._words[1:4] = table.place
+        self._words[0:3] = table.place
+        if self._workers:
+            self._post(table)
+        self._drive(self._words_address, 0, self.threads)
+
+    def _post(self, table: Table) -> None:
+        """Tells the workers. The count is raised before looking who sleeps: a worker looks the other way round."""
+        self._board[1:4] = table.place
+        self._board[0] += 1
         for worker in self._workers:
             worker.wake()
-        self._post(self._words_address, 0, self.threads)
 
     def close(self) -> None:
         """Ends the workers."""
@@ -53,10 +60,10 @@ class _Worker:
     """One thread beside the caller's. It sleeps after a while without work, so that an idle program takes no CPU."""
 
     def __init__(
-        self, wait: int, board: NDArray[np.int64], counters: NDArray[np.int64], number: int, threads: int
+        self, wait: int, board: ctypes.Array[ctypes.c_int64], counters: NDArray[np.int64], number: int, threads: int
     ) -> None:
         self._wait = ENTRY(wait)
-        self._words = np.array([board.ctypes.data, counters.ctypes.data], np.int64)
+        self._words = np.array([ctypes.addressof(board), counters.ctypes.data], np.int64)
         self._board, self._counters = board, counters
         self._number, self._threads = number, threads
         self._event = threading.Event()

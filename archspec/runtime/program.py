@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -191,9 +190,7 @@ class Program:
             make = getattr(self._stages, name)
             if make is None:
                 hint = "train { loss = cross_entropy(z, y) }"
-                raise ArchError(
-                    Diagnostic("R03", "the spec has no `train` section, so there is no loss", hints=(hint,))
-                )
+                raise ArchError(Diagnostic("R03", "the spec has no `train` section, so there is no loss", hints=(hint,)))
             self._made[name] = make()
         return self._made[name]
 

@@ -155,9 +155,7 @@ class Stage:
 
     # --- rows ---------------------------------------------------------------------------------------------------
 
-    def _rows(
-        self, sizes: Mapping[str, int], values: Mapping[int, Array], scratch: Array, room: int
-    ) -> NDArray[np.int64]:
+    def _rows(self, sizes: Mapping[str, int], values: Mapping[int, Array], scratch: Array, room: int) -> NDArray[np.int64]:
         lines = [self._row(call, sizes, values, scratch, room) for call in self.plan.calls]
         width = max((len(line) for line in lines), default=2)
         rows = np.zeros((len(lines), width), np.int64)
@@ -167,9 +165,7 @@ class Stage:
             rows[i, 1] = 1
         return rows
 
-    def _row(
-        self, call: Call, sizes: Mapping[str, int], values: Mapping[int, Array], scratch: Array, room: int
-    ) -> list[int]:
+    def _row(self, call: Call, sizes: Mapping[str, int], values: Mapping[int, Array], scratch: Array, room: int) -> list[int]:
         line = [self.natives[call.kernel.structure].address, 0]
         for parameter, argument in zip(call.kernel.parameters, call.arguments, strict=True):
             line += self._words(parameter, argument, sizes, values, scratch, room)

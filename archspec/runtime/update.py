@@ -12,9 +12,7 @@ from archspec.runtime.stage import Array, Stage
 from archspec.runtime.weights import Segment
 
 
-def segment_rows(
-    stage: Stage, segment: Segment, state: State, scalars: Mapping[str, Array], number: int
-) -> NDArray[np.int64]:
+def segment_rows(stage: Stage, segment: Segment, state: State, scalars: Mapping[str, Array], number: int) -> NDArray[np.int64]:
     """The rows that update one segment: `lr` and `decay` are its own, the other scalars are shared."""
     part = slice(segment.start, segment.stop)
     fixed = {"in:w": state.weights[part], "in:g": state.gradient[part]}

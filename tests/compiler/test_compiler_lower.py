@@ -56,7 +56,8 @@ def test_repeat_zero_times_is_the_input() -> None:
 
 def test_branches_are_decided_when_the_spec_is_read() -> None:
     text = model(
-        "  if deep {\n    h = x |> linear(F)\n  } else {\n    h = x\n  }\n  z = h |> relu", head="let deep = false\ndim B, F"
+        "  if deep {\n    h = x |> linear(F)\n  } else {\n    h = x\n  }\n  z = h |> relu",
+        head="let deep = false\ndim B, F",
     )
     assert weights(text, {"F": 2}) == {}
     deep = loads(text, set={"deep": True}).stages({"F": 2}).graph

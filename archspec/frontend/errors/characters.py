@@ -73,9 +73,7 @@ def odd(mistake: Mistake) -> Diagnostic | None:
     if text[0] == "'":
         return _single_quoted(mistake)
     if len(text) > LONGEST_NAME:
-        return mistake.error(
-            "P10", f"this name has {len(text)} characters, more than the {LONGEST_NAME} that are allowed"
-        )
+        return mistake.error("P10", f"this name has {len(text)} characters, more than the {LONGEST_NAME} that are allowed")
     return foreign_mark(mistake) or _character(mistake)
 
 

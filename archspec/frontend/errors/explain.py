@@ -25,9 +25,7 @@ def bracket(mistake: Mistake) -> Diagnostic | None:
         return None
     noticed = fault.noticed
     if fault.opened is None:
-        return mistake.error(
-            "P04", f"`{noticed.kind}` closes nothing", "remove it, or open a bracket before it", at=noticed
-        )
+        return mistake.error("P04", f"`{noticed.kind}` closes nothing", "remove it, or open a bracket before it", at=noticed)
     if fault.is_mixed:
         message = f"`{noticed.kind}` cannot close `{fault.opened.kind}`"
         note = f"`{fault.opened.kind}` was opened at {fault.opened.line}:{fault.opened.column}"

@@ -14,9 +14,7 @@ from archspec.frontend.tokens import Token
 
 COMPARISONS = frozenset(["==", "!=", "<", "<=", ">", ">="])
 OPERATORS = COMPARISONS | {"|>", "or", "and", "+", "-", "*", "/", "%", "@", "^"}
-VALUE_STARTS = frozenset(
-    ["NAME", "INT", "FLOAT", "STRING", "true", "false", "(", "[", "-", "not", "repeat", "where", ".."]
-)
+VALUE_STARTS = frozenset(["NAME", "INT", "FLOAT", "STRING", "true", "false", "(", "[", "-", "not", "repeat", "where", ".."])
 VALUE_ENDS = frozenset(["NAME", "INT", "FLOAT", "STRING", "true", "false", ")", "]", "}"])
 UNIT_ENDS = frozenset(["_NEWLINE", "}", "$END"])
 

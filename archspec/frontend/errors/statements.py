@@ -49,9 +49,7 @@ def misplaced(mistake: Mistake) -> Diagnostic | None:
         return mistake.error("P09", f"`{word}` stands at the top of a file, not inside {where}")
     if word in STATEMENT_WORDS:
         hint = f"a section holds lines such as `batch = 64`{_choice_hint(word)}"
-        return mistake.error(
-            "P09", f"`{word}` belongs inside a `block` or `model`", *([hint] * (mistake.unit == "entry"))
-        )
+        return mistake.error("P09", f"`{word}` belongs inside a `block` or `model`", *([hint] * (mistake.unit == "entry")))
     return None
 
 
@@ -69,9 +67,7 @@ def line_starts_inside_value(mistake: Mistake) -> Diagnostic | None:
     if not mistake.starts_unit or mistake.found.kind not in OPERATORS:
         return None
     if mistake.found.kind == "|>":
-        return mistake.error(
-            "P13", "there is nothing before this `|>` to feed", "start with a value, as in `h = x |> f`"
-        )
+        return mistake.error("P13", "there is nothing before this `|>` to feed", "start with a value, as in `h = x |> f`")
     hint = "put the whole value in ( ), where line breaks do not count"
     return mistake.error("P13", f"a statement cannot start with `{mistake.found.kind}`", hint)
 
@@ -100,9 +96,7 @@ def _unknown_item(mistake: Mistake) -> Diagnostic:
     if _is_target(mistake):
         hints = ("a value belongs in a `block` or `model`; a constant is written `let`",)
     words = one_of([f"`{top}`" for top in TOP_WORDS])
-    return mistake.error(
-        "P09", f"`{word}` does not start anything at the top of a file", *(hints or (f"known: {words}",))
-    )
+    return mistake.error("P09", f"`{word}` does not start anything at the top of a file", *(hints or (f"known: {words}",)))
 
 
 def _suggestions(mistake: Mistake) -> tuple[str, ...]:

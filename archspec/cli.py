@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,8 +53,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _suggest(message: str) -> list[str]:
-    words = [w.strip("'\"") for w in message.split()]
-    return [h for w in words for h in did_you_mean(w, COMMANDS) if h.startswith("did") and w not in COMMANDS][:1]
+    wrong = re.match(r"argument run \|.*invalid choice: '(.*?)'", message)
+    return [h for h in did_you_mean(wrong[1], COMMANDS) if h.startswith("did")] if wrong else []
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 MOST_SHOWN = 100  # messages of one error
 LONGEST_TEXT = 800  # characters of a message, a note or a hint
 WIDEST_LINE = 240  # characters of a line of the source
+SIMILAR = 0.65  # how alike two names are, from 0 to 1, for one to be suggested in place of the other
 LONGEST_COMPARED, MOST_COMPARED = 100, 2000  # names, when a similar one is sought: it takes time in their product
 
 
@@ -170,8 +171,8 @@ def nearest(name: str, known: Iterable[str]) -> tuple[str, ...]:
         return ()
     options = [o for o in sorted(set(known))[:MOST_COMPARED] if len(o) <= LONGEST_COMPARED]
     spelled = {option.lower(): option for option in options}
-    exact = difflib.get_close_matches(name, options, n=3, cutoff=0.6)
-    return tuple(exact) or tuple(spelled[o] for o in difflib.get_close_matches(name.lower(), spelled, n=3, cutoff=0.6))
+    exact = difflib.get_close_matches(name, options, n=3, cutoff=SIMILAR)
+    return tuple(exact) or tuple(spelled[o] for o in difflib.get_close_matches(name.lower(), spelled, n=3, cutoff=SIMILAR))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> tuple[str, ...]:

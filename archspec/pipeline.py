@@ -11,12 +11,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from archspec.diagnostics import ArchError, Diagnostic, did_you_mean
-from archspec.differentiate import differentiate, for_evaluation, for_training
 from archspec.ir.graph import Graph
 from archspec.ir.verify import verify
 from archspec.learning.treatment import Treatment, treatments
 from archspec.lower import Lowered, Training
-from archspec.optimise import optimise
 
 if TYPE_CHECKING:
     from archspec.plan import Plan
@@ -93,15 +91,22 @@ class Stages:
     @cached_property
     def backward(self) -> Graph:
         """Loss and gradients in training mode, before any optimisation."""
+        from archspec.differentiate import differentiate, for_training
+
         self._need_loss()
         return verify(differentiate(verify(for_training(only(self.graph, ["loss"])))))
 
     @cached_property
     def optimised(self) -> Graph:
         """Loss and gradients, optimised; the results alone where the spec has no loss."""
-        return optimise(self.backward) if self.has_loss else optimise(self.forward)
+        from archspec.optimise import optimise
+
+        return optimise(self.backward) if self.has_loss else self.forward
 
     def _evaluation(self, outputs: Any) -> Graph:
+        from archspec.differentiate import for_evaluation
+        from archspec.optimise import optimise
+
         graph = only(verify(for_evaluation(self.graph)), outputs)
         return optimise(graph)
 

@@ -215,7 +215,8 @@ def _recipe(recipe: Any) -> Any:
 def _write_end(folder: Path, program: Program, outcome: Outcome, stages: Any) -> None:
     from archspec.runtime.checkpoint import save_weights, write_whole
 
-    metadata = {"model": stages.lowered.model, "step": str(program.steps_done), "format": "archspec"}
+    about = {"model": stages.lowered.model, "step": program.steps_done}
+    metadata = {"archspec": json.dumps(about)}  # one entry: safetensors writes several in any order
     save_weights(folder / "weights.safetensors", program.weights, metadata)
     lines = (folder / "metrics.jsonl").read_text(encoding="utf-8")
     final = {"final": True, "step": program.steps_done, "interrupted": outcome.interrupted, **outcome.metrics}

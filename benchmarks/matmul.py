@@ -2,10 +2,10 @@
 
     python benchmarks/matmul.py [--dtype float64] [--rounds 40] [--shapes | --blocking]
 
-Ours is what a training step would call: packing and the writing of every output are in it. Both sides are timed in turns in the same
-run and the best of all rounds counts, so that another process on the machine disturbs neither more than the other.
-
-`reference_kernel` is the nest of loops for the compiler to emit; `--shapes` and `--blocking` print what its constants were chosen by.
+Ours is what a training step would call: packing and the writing of every output are in it. Both sides are timed in
+turns in the same run and the best of all rounds counts, so that another process on the machine disturbs neither more
+than the other. `reference_kernel` is the nest of loops for the compiler to emit; `--shapes` and `--blocking` print what
+its constants were chosen by.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from numba.core.cpu import FastMathOptions
 from numba.core.targetconfig import ConfigStack
 from numba.extending import intrinsic
 
-from archspec.codegen import tiles
-from archspec.codegen.tiles import Blocking, TileShape, at, blocking, host_features, primitives, tile_shape
+from archspec.codegen.machine import this_machine
+from archspec.codegen.tiles import INDEX, NBYTES, Blocking, Emitter, Number, TileShape, at, blocking, primitives, tile_shape
 
 FORWARD = [(128, 784, 512), (128, 512, 512), (128, 512, 10), (32, 64, 128), (32, 128, 10), (768, 128, 384)]
 FORWARD += [(768, 128, 512), (768, 512, 128), (2048, 256, 1024), (16, 128, 512)]
@@ -63,82 +63,57 @@ class Kernel:
 
 
 def reference_kernel(product: str, dtype: str, M: int, K: int, N: int, cut: Blocking | None = None) -> Kernel:
-    """The loops to emit for a product; the names in capitals are constants of the emitted source, and so are the `if`s on them.
+    """The loops to emit for a product. Names in capitals are constants of the emitted source, and so are the `if`s on them.
 
     Threads share the tiles in the order block of rows, panel, row of tiles, so that the work is even however few rows or
-    columns there are, and no sum is ever split.
+    columns there are; no sum is ever split between them.
     """
-    shape = tile_shape(dtype, host_features(), M, N)
+    shape = tile_shape(dtype, this_machine().names, M, N)
     tile, tile_onto, pack_right, pack_left, MR, NR = primitives(dtype, shape)
     LEFT_K, LEFT_ROW, RIGHT_K, RIGHT_COLUMN = LAYOUTS[product](M, K, N)
     cut = cut or blocking(dtype, shape, K, N, left_across=LEFT_ROW == 1, right_turned=RIGHT_COLUMN != 1)
-    ROWS, DEPTH, PACK_LEFT = cut.rows, max(cut.depth, 1), cut.pack_left
+    ROWS, DEPTH, PACK_LEFT, PANELS = cut.rows // MR, max(cut.depth, 1), cut.pack_left, -(-N // NR)
     DEEP = K > DEPTH
-    PANELS, LANES = -(-N // NR), shape.lanes
-    # The panels that are read in place: always, for no more rows of tiles than these, or never.
+    A_ROW, A_K = (1, MR) if PACK_LEFT else (LEFT_ROW, LEFT_K)
+    # Whole panels are read in place always, for no more rows of tiles than these, or never.
     IN_PLACE = 1 << 30 if cut.right_in_place else 4 if RIGHT_COLUMN == 1 else 0
 
     def kernel(left, right, h, scratch, M, K, thread, threads):
         panel, acc, packed = scratch, at(scratch, DEPTH * NR), at(scratch, DEPTH * NR + MR * NR)
         tiles = (M + MR - 1) // MR
         begin, end = thread * tiles * PANELS // threads, (thread + 1) * tiles * PANELS // threads
-        BLOCK = min(ROWS // MR, (tiles + threads - 1) // threads) if PACK_LEFT else ROWS // MR
-        for block in range(0, tiles, BLOCK):
-            height = min(BLOCK, tiles - block)
+        step = min(ROWS, (tiles + threads - 1) // threads) if PACK_LEFT else ROWS
+        for block in range(0, tiles, step):
+            height = min(step, tiles - block)
             if block * PANELS < end and begin < (block + height) * PANELS:
                 for p in range(0, max(K, 1), DEPTH):
                     depth = min(DEPTH, K - p)
                     if PACK_LEFT:
                         for i in range(block * MR, min((block + height) * MR, M), MR):
-                            rows = min(MR, M - i)
-                            from_left = at(left, i * LEFT_ROW + p * LEFT_K)
-                            pack_left(from_left, LEFT_ROW, LEFT_K, at(packed, (i - block * MR) * depth), depth, rows)
+                            a = at(left, i * LEFT_ROW + p * LEFT_K)
+                            pack_left(a, LEFT_ROW, LEFT_K, at(packed, (i - block * MR) * depth), depth, min(MR, M - i))
                     for j in range(0, N, NR):
                         columns = min(NR, N - j)
                         start = block * PANELS + j // NR * height
                         first, last = max(begin - start, 0), min(end - start, height)
                         if first < last:
-                            from_right, right_stride = at(right, p * RIGHT_K + j * RIGHT_COLUMN), RIGHT_K
-                            if columns % LANES > 0 or last - first > IN_PLACE:
-                                pack_right(from_right, RIGHT_K, RIGHT_COLUMN, panel, depth, columns)
-                                from_right, right_stride = panel, NR
+                            b, b_k = at(right, p * RIGHT_K + j * RIGHT_COLUMN), RIGHT_K
+                            if columns < NR or last - first > IN_PLACE:
+                                pack_right(b, RIGHT_K, RIGHT_COLUMN, panel, depth, columns)
+                                b, b_k = panel, NR
                             for i in range((block + first) * MR, min((block + last) * MR, M), MR):
                                 rows = min(MR, M - i)
                                 if PACK_LEFT:
-                                    from_left, row_stride, k_stride = at(packed, (i - block * MR) * depth), 1, MR
+                                    a = at(packed, (i - block * MR) * depth)
                                 else:
-                                    from_left, row_stride, k_stride = (
-                                        at(left, i * LEFT_ROW + p * LEFT_K),
-                                        LEFT_ROW,
-                                        LEFT_K,
-                                    )
+                                    a = at(left, i * LEFT_ROW + p * LEFT_K)
                                 if DEEP and p > 0:
                                     for r in range(rows):
                                         for t in range(columns):
                                             acc[r * NR + t] = h[(i + r) * N + j + t]
-                                    tile_onto(
-                                        from_left,
-                                        row_stride,
-                                        k_stride,
-                                        from_right,
-                                        right_stride,
-                                        depth,
-                                        acc,
-                                        rows,
-                                        columns,
-                                    )
+                                    tile_onto(a, A_ROW, A_K, b, b_k, depth, acc, rows, columns)
                                 else:
-                                    tile(
-                                        from_left,
-                                        row_stride,
-                                        k_stride,
-                                        from_right,
-                                        right_stride,
-                                        depth,
-                                        acc,
-                                        rows,
-                                        columns,
-                                    )
+                                    tile(a, A_ROW, A_K, b, b_k, depth, acc, rows, columns)
                                 for r in range(rows):
                                     for t in range(columns):
                                         h[(i + r) * N + j + t] = acc[r * NR + t]
@@ -151,7 +126,7 @@ def reference_kernel(product: str, dtype: str, M: int, K: int, N: int, cut: Bloc
 
 @dataclass(frozen=True)
 class Compiled:
-    """Machine code; `run(left, right, h, scratch, M, K, repeats)` calls it from compiled code on one thread, as a step's driver does."""
+    """Machine code; `run(left, right, h, scratch, M, K, repeats)` calls it from compiled code, as a step's driver does."""
 
     run: Callable[..., None]
     scratch: int
@@ -160,14 +135,12 @@ class Compiled:
 
 
 def compile_kernel(kernel: Kernel, dtype: str) -> Compiled:
-    pointer = types.CPointer(tiles.NUMBERS[dtype].numba)
+    pointer = Number(dtype).numba_pointer
     start = time.perf_counter()
     address, library = compile_function(kernel.code, (*[pointer] * 4, *[types.int64] * 4))
     seconds = time.perf_counter() - start
 
-    def run(
-        left: np.ndarray, right: np.ndarray, h: np.ndarray, scratch: np.ndarray, M: int, K: int, repeats: int = 1
-    ) -> None:
+    def run(left: np.ndarray, right: np.ndarray, h: np.ndarray, scratch: np.ndarray, M: int, K: int, repeats: int = 1) -> None:
         driver()(address, *(array.ctypes.data for array in (left, right, h, scratch)), M, K, repeats)
 
     return Compiled(run, kernel.scratch, seconds, library)
@@ -184,9 +157,7 @@ def compile_function(code: Callable[..., None], arguments: tuple[Any, ...]) -> t
     flags.no_cpython_wrapper = True
     target = registry.cpu_target
     with global_compiler_lock, ConfigStack().enter(flags.copy()):
-        result = compiler.compile_extra(
-            target.typing_context, target.target_context, code, arguments, types.void, flags, {}
-        )
+        result = compiler.compile_extra(target.typing_context, target.target_context, code, arguments, types.void, flags, {})
         return result.library.get_pointer_to_function(result.fndesc.llvm_cfunc_wrapper_name), result.library
 
 
@@ -207,7 +178,7 @@ def call(typing, address, left, right, h, scratch, M, K, thread, threads):
     """Calls the function at `address`; pointers are passed as integers."""
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        kind = ir.FunctionType(ir.VoidType(), [tiles.INDEX] * 8)
+        kind = ir.FunctionType(ir.VoidType(), [INDEX] * 8)
         builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
         return context.get_dummy_value()
 
@@ -230,12 +201,8 @@ def operands(product: str, dtype: str, M: int, K: int, N: int) -> tuple[np.ndarr
     }[product]
     left, right = aligned(M * K, dtype).reshape(left_shape), aligned(K * N, dtype).reshape(right_shape)
     left[...], right[...] = random.standard_normal(left_shape), random.standard_normal(right_shape)
-    return (
-        left,
-        right,
-        left.T if product == "weight gradient" else left,
-        right.T if product == "input gradient" else right,
-    )
+    a, b = left.T if product == "weight gradient" else left, right.T if product == "input gradient" else right
+    return left, right, a, b
 
 
 def fastest(functions: list[Callable[[int], object]], flops: int, rounds: int) -> list[float]:
@@ -254,9 +221,7 @@ def repeated(function: Callable[[], object]) -> Callable[[int], object]:
     return lambda repeats: [function() for _ in range(repeats)]
 
 
-def measure(
-    product: str, dtype: str, shape: tuple[int, int, int], cuts: Sequence[Blocking | None], rounds: int
-) -> list[float]:
+def measure(product: str, dtype: str, shape: tuple[int, int, int], cuts: Sequence[Blocking | None], rounds: int) -> list[float]:
     """GFLOP/s of BLAS, then of our kernel with each blocking (None: the one that the compiler would choose)."""
     M, K, N = shape
     left, right, a, b = operands(product, dtype, M, K, N)
@@ -274,17 +239,14 @@ def measure(
 
 def peak(dtype: str, rounds: int) -> float:
     """GFLOP/s of the core's multiply-add units with nothing to load or store: what no kernel can pass."""
-    number, shape, steps = tiles.NUMBERS[dtype], tile_shape(dtype, host_features()), 1 << 16
-    chains = 16 if shape.lanes * number.nbytes == 64 else 12
+    shape, steps, chains = tile_shape(dtype, this_machine().names), 1 << 16, 12
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        multiply_add = tiles.multiply_adder(builder, number, shape)
-        x = tiles.splat(builder, builder.load(arguments[0]), shape.lanes)
-        sums = tiles.fold(
-            builder, tiles.INDEX(0), arguments[1], 1, [x] * chains, lambda _, s: [multiply_add(x, x, one) for one in s]
-        )
+        e = Emitter(builder, Number(dtype))
+        multiply_add, x = e.multiply_add(shape), e.load(shape.lanes, arguments[0])
+        sums = e.fold(arguments[1], [x] * chains, lambda _, sums: [multiply_add(x, x, one) for one in sums])
         for i, total in enumerate(sums):
-            tiles.store(builder, number, total, arguments[0], tiles.INDEX(i * shape.lanes))
+            e.store(total, e.shifted(arguments[0], INDEX(i * shape.lanes)))
         return context.get_dummy_value()
 
     @intrinsic
@@ -312,12 +274,15 @@ def without_blas_settings() -> None:
 
 
 def print_products(dtype: str, rounds: int) -> None:
-    print(f"{dtype}, {tile_shape(dtype, host_features())}, peak {peak(dtype, rounds):.0f} GFLOP/s")
+    print(f"{dtype}, {tile_shape(dtype, this_machine().names)}, peak {peak(dtype, rounds):.0f} GFLOP/s")
     for product, shapes in PRODUCTS.items():
         print(f"{product:<24}{'ours':>8}{'BLAS':>8}{'ratio':>8}")
         for shape in shapes:
             blas, ours = measure(product, dtype, shape, [None], rounds)
             print(f"  {name_of(shape):<22}{ours:8.1f}{blas:8.1f}{ours / blas:8.2f}", flush=True)
+
+
+DEEP_CUTS = ((128, 1 << 16, True), (512, 256, True), (512, 256, False))
 
 
 def print_blockings(dtype: str, rounds: int) -> None:
@@ -326,15 +291,8 @@ def print_blockings(dtype: str, rounds: int) -> None:
         turned = product == "input gradient"
         cuts = [Blocking(512, 1 << 16, in_place, False) for in_place in ([False] if turned else [False, True])]
         if product == "weight gradient":
-            cuts += [
-                Blocking(rows, depth, False, True)
-                for rows, depth in ((128, 1 << 16), (256, 256), (256, 512), (512, 256))
-            ]
-            cuts += [
-                Blocking(128, 1 << 16, True, True),
-                Blocking(256, 256, True, True),
-                Blocking(256, 256, True, False),
-            ]
+            cuts += [Blocking(rows, depth, False, True) for rows, depth in ((128, 1 << 16), (256, 256), (512, 256))]
+            cuts += [Blocking(rows, depth, True, packed) for rows, depth, packed in DEEP_CUTS]
         print(f"{product}: BLAS, chosen", *cuts, sep="\n  ")
         for shape in shapes:
             at_most = [replace(cut, depth=min(cut.depth, shape[1])) for cut in cuts]
@@ -343,23 +301,13 @@ def print_blockings(dtype: str, rounds: int) -> None:
 
 
 def print_shapes(dtype: str, rounds: int) -> None:
-    """Tiles of many shapes on a packed panel: what `tiles.tile_shape` was chosen by. NUMBA_CPU_NAME and NUMBA_CPU_FEATURES pick the unit."""
-    lanes, fused = tile_shape(dtype, host_features()).lanes, tile_shape(dtype, host_features()).fused
+    """Tiles of many shapes on a packed panel: what `tiles.tile_shape` was chosen by.
+
+    NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES=+avx2,+fma,+avx,+sse4.2,+bmi2,+popcnt measures another vector unit.
+    """
+    lanes, fused = tile_shape(dtype, this_machine().names).lanes, tile_shape(dtype, this_machine().names).fused
     print(f"{dtype}, {lanes} lanes, peak {peak(dtype, rounds):.0f} GFLOP/s; k = 128, 512")
-    for rows, vectors in (
-        (4, 2),
-        (6, 2),
-        (8, 2),
-        (10, 2),
-        (12, 2),
-        (4, 3),
-        (8, 3),
-        (4, 4),
-        (6, 1),
-        (8, 1),
-        (12, 1),
-        (16, 1),
-    ):
+    for rows, vectors in [(4, 2), (6, 2), (8, 2), (10, 2), (12, 2), (4, 3), (8, 3), (4, 4), (6, 1), (8, 1), (12, 1), (16, 1)]:
         figures = [tile_alone(dtype, TileShape(rows, vectors, lanes, fused), K, rounds) for K in (128, 512)]
         print(f"  {rows:2} x {vectors}", *(f"{figure:7.1f}" for figure in figures), flush=True)
 
@@ -371,13 +319,10 @@ def tile_alone(dtype: str, shape: TileShape, K: int, rounds: int) -> float:
         for i in range(0, M, MR):
             tile(at(left, i * K), K, 1, right, NR, K, scratch, MR, NR)
 
-    M = 240 // MR * MR
-    compiled, left, right = (
-        compile_kernel(Kernel(kernel, MR * NR), dtype),
-        aligned(M * K, dtype),
-        aligned(K * NR, dtype),
-    )
-    scratch, flops = aligned(compiled.scratch, dtype), 2 * M * K * NR
+    M = 48 // MR * MR
+    compiled = compile_kernel(Kernel(kernel, MR * NR), dtype)
+    left, right, scratch = (aligned(size, dtype) for size in (M * K, K * NR, MR * NR))
+    flops = 2 * M * K * NR
     [seconds] = fastest([lambda repeats: compiled.run(left, right, scratch, scratch, M, K, repeats)], flops, rounds)
     return 1e-9 * flops / seconds
 
@@ -388,7 +333,7 @@ def name_of(shape: tuple[int, int, int]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--dtype", choices=sorted(tiles.NUMBERS), default="float32")
+    parser.add_argument("--dtype", choices=sorted(NBYTES), default="float32")
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--shapes", dest="table", action="store_const", const=print_shapes, default=print_products)
     parser.add_argument("--blocking", dest="table", action="store_const", const=print_blockings)

@@ -34,7 +34,7 @@ def scratch_length(kernel: k.Kernel, shape: TileShape) -> Size:
         if parameter.kind == "scratch" and parameter.length is not None:
             if product is not None:
                 width = Size.number(shape.columns)
-                return product.k * width + Size.number(shape.rows * shape.columns)
+                return parameter.length * width + Size.number(shape.rows * shape.columns)
             return parameter.length
     return Size.number(0)
 

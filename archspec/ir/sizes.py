@@ -62,6 +62,10 @@ class Size:
             total = total + term
         return total
 
+    def renamed(self, names: Mapping[str, str]) -> Size:
+        """The same with other names for its symbols."""
+        return _collect((tuple(sorted(names.get(s, s) for s in monomial)), c) for monomial, c in self.terms)
+
     @property
     def symbols(self) -> frozenset[str]:
         return frozenset(name for monomial, _ in self.terms for name in monomial)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from archspec.diagnostics import ArchError, Diagnostic, Span
 from archspec.ir.build import COMPARISONS, LOGICAL, Loops, Term
-from archspec.ir.graph import BOOL, FLOAT, INT
+from archspec.ir.graph import BOOL, FLOAT, INT, Node
 from archspec.ir.sizes import Axis, shape_text
-from archspec.lower.scope import Scope
+from archspec.lower.scope import Scope, check_rank
 from archspec.lower.values import Num, Tensor, Truth, Value, kind_of
 
 SIGNS = {
@@ -48,7 +48,7 @@ def _term(op: str, value: Value, loops: Loops, shapes: Sequence[Sequence[Axis]],
     if isinstance(value, Tensor):
         index = place_axes(loops.builder.node(value.value).axes, loops.axes)
         if index is None:
-            raise _misaligned(op, shapes, span)
+            raise _misaligned(op, shapes, span, loops)
         return loops.term(value.value, index)
     return scalar_term(value, loops, op, span)
 
@@ -76,31 +76,63 @@ def place_axes(axes: Sequence[Axis], among: Sequence[Axis]) -> tuple[int, ...] |
     return tuple(list(among).index(a) for a in axes)
 
 
-def _misaligned(op: str, shapes: Sequence[Sequence[Axis]], span: Span) -> ArchError:
+def _misaligned(op: str, shapes: Sequence[Sequence[Axis]], span: Span, loops: Loops) -> ArchError:
     distinct = list(dict.fromkeys(shape_text(s) for s in shapes))
     message = f"`{SIGNS.get(op, op)}` cannot align {' with '.join(distinct)}"
     hint = "the axes of one side must all be among those of the other; their names decide, not their sizes"
     twice = [str(a) for s in shapes for a, n in Counter(s).items() if n > 1]
-    notes = (f"the axis `{twice[0]}` occurs twice, so its name does not say which is meant",) if twice else ()
+    notes: tuple[str, ...] = (f"the axis `{twice[0]}` occurs twice, so its name does not say which is meant",) if twice else ()
+    notes += _same_sizes(shapes, loops)
     return ArchError(Diagnostic("S03", message, span, notes=notes, hints=(hint,)))
+
+
+def _same_sizes(shapes: Sequence[Sequence[Axis]], loops: Loops) -> tuple[str, ...]:
+    shape = next(s for s in shapes if place_axes(s, loops.axes) is None)
+    alone = [a for a in shape if a not in loops.axes], [a for a in loops.axes if a not in shape]
+    return size_notes(*alone, loops.builder.sizes)
 
 
 def _check_dtypes(op: str, terms: Sequence[Term], span: Span) -> None:
     kinds = [t.node.dtype for t in terms]
-    indexed = [t.node.of for t in terms if t.node.dtype == INT and t.node.of is not None]
+    indexed = next((t.node for t in terms if t.node.dtype == INT), None)
+    sign = SIGNS.get(op, op)
     if op in COMPARISONS:
-        if len(set(indexed)) > 1:
-            raise _wrong(span, f"`{SIGNS[op]}` compares an index into {indexed[0]} with an index into {indexed[1]}")
-        return
+        return _check_compared(sign, terms, span)
+    if op == "where":
+        return _check_choice(terms, span)
     if op in LOGICAL and any(k != BOOL for k in kinds):
-        raise _wrong(span, f"`{op}` needs truth values on both sides", "compare first, as in `x > 0`")
-    if op not in LOGICAL and op not in ("where", "number") and BOOL in kinds:
-        raise _wrong(span, f"`{SIGNS.get(op, op)}` needs numbers and receives truth values", "wrap them: number(…)")
-    if op not in ("where", "number", "copy") and indexed:
-        message = f"`{SIGNS.get(op, op)}` needs numbers and receives an index into {indexed[0]}"
-        raise _wrong(span, message, "number(…) turns it into a number, one_hot(…) into a vector")
-    if op == "where" and kinds[0] != BOOL:
+        raise _wrong(span, f"`{op}` needs truth values", "compare first, as in `x > 0`")
+    if op not in LOGICAL and op != "number" and BOOL in kinds:
+        raise _wrong(span, f"`{sign}` needs numbers and receives truth values", "wrap them: number(…)")
+    if op != "number" and indexed is not None:
+        message = f"`{sign}` needs numbers and receives {held_by(indexed)}"
+        raise _wrong(span, message, "number(…) turns them into numbers, one_hot(…) into vectors")
+    return None
+
+
+def _check_compared(sign: str, terms: Sequence[Term], span: Span) -> None:
+    """Numbers compare with numbers, indices with indices into the same axis or with a plain number."""
+    left, right = (t.node for t in terms)
+    plain = "constant" in (left.op, right.op) and BOOL not in (left.dtype, right.dtype)
+    if (left.dtype, left.of) != (right.dtype, right.of) and not plain:
+        message = f"`{sign}` compares {held_by(left)} with {held_by(right)}"
+        raise _wrong(span, message, "number(…) turns indices and truth values into numbers")
+
+
+def _check_choice(terms: Sequence[Term], span: Span) -> None:
+    condition, *branches = (t.node for t in terms)
+    if condition.dtype != BOOL:
         raise _wrong(span, "the condition of `where` must be truth values", "compare first, as in `x > 0`")
+    for node in branches:
+        if node.dtype != FLOAT:
+            message = f"`where` chooses between numbers and receives {held_by(node)}"
+            raise _wrong(span, message, "number(…) turns them into numbers")
+
+
+def held_by(node: Node) -> str:
+    """What a tensor holds, as messages say it."""
+    names = {FLOAT: "numbers", BOOL: "truth values", INT: "indices"}
+    return f"indices into {node.of}" if node.of is not None else names[node.dtype]
 
 
 def _wrong(span: Span, message: str, hint: str = "") -> ArchError:
@@ -113,12 +145,29 @@ def contract_last(left: Tensor, right: Tensor, span: Span, scope: Scope) -> Tens
     a, w = builder.node(left.value), builder.node(right.value)
     for node in (a, w):
         if node.dtype != FLOAT:
-            raise _wrong(span, f"`@` multiplies numbers, not {'an index' if node.dtype == INT else 'truth values'}")
+            hint = "number(…) turns them into numbers, one_hot(…) indices into vectors"
+            raise _wrong(span, f"`@` multiplies numbers, not {held_by(node)}", hint)
     if not a.axes or not w.axes or a.axes[-1] != w.axes[0]:
-        message = f"`@` needs the last axis of {a.shape} to be the first of {w.shape}"
-        raise ArchError(Diagnostic("S03", message, span))
+        raise _no_contraction(a.axes, w.axes, span, scope)
     rank = len(a.axes)
+    check_rank(a.axes[1:] + w.axes[1:], span)
     loops = Loops(builder, a.axes + w.axes[1:])
     index = (rank - 1, *range(rank, rank + len(w.axes) - 1))
     keep = [i for i in range(len(loops.axes)) if i != rank - 1]
     return Tensor(loops.contract(loops.term(left.value), loops.term(right.value, index), keep).value)
+
+
+def _no_contraction(a: Sequence[Axis], w: Sequence[Axis], span: Span, scope: Scope) -> ArchError:
+    message = f"`@` needs the last axis of {shape_text(a)} to be the first of {shape_text(w)}"
+    if not a or not w:
+        return _wrong(span, f"`@` needs axes on both sides: {shape_text(a)} @ {shape_text(w)}", "`*` scales")
+    rest = [axis for axis in w if axis != a[-1]] if a[-1] in w else w[1:]
+    hint = f"it sums over an axis that both share: {shape_text(a)} @ {shape_text((a[-1], *rest))}"
+    return ArchError(Diagnostic("S03", message, span, notes=size_notes(a[-1:], w[:1], scope.builder.sizes), hints=(hint,)))
+
+
+def size_notes(expected: Sequence[Axis], actual: Sequence[Axis], sizes: Mapping[str, int]) -> tuple[str, ...]:
+    """Axes of one size and two names are still two axes: say so."""
+    pairs = [(e, a, e.size.evaluate(sizes)) for e, a in zip(expected, actual, strict=False) if e != a]
+    same = [(e, a, size) for e, a, size in pairs if size is not None and size == a.size.evaluate(sizes)]
+    return tuple(f"{e} and {a} both have the size {size}, but axes are one by their names" for e, a, size in same)

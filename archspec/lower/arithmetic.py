@@ -10,21 +10,33 @@ from archspec.ir.sizes import Size
 from archspec.lower.values import Num, Text, Truth, Value, kind_of
 
 LARGEST = 2**53
+MAX_TERMS, LONGEST_SYMBOL = 50, 1000
 Number = int | float
 
 
 def number_arithmetic(operator: str, left: Num, right: Num, span: Span) -> Num:
     """`left operator right`; sizes stay polynomials, so that `4*H` names an axis."""
     size = _size_arithmetic(operator, left.size, right.size)
+    if size is not None and not _is_short(size):
+        size = None
     if left.value is None or right.value is None:
-        if size is None:
+        if size is None or any(symbol.startswith("(") for symbol in size.symbols):
             message = f"`{operator}` cannot be worked out before the size of `{_open(left, right)}` is known"
-            raise ArchError(Diagnostic("S07", message, span, hints=("give it a size: `dim NAME = …`",)))
+            name = _open(left, right) if _open(left, right).isidentifier() else "NAME"
+            hint = f"give it a size: dim {name} = …, or let the data bind it"
+            raise ArchError(Diagnostic("S07", message, span, hints=(hint,)))
         return Num(None, size)
     value = _compute(operator, left.value, right.value, span)
     if isinstance(value, int):
         return Num(value, size if size is not None else Size.number(value))
     return Num(value)
+
+
+def _is_short(size: Size) -> bool:
+    """Whether a polynomial can name an axis. Squared again and again, it would double each time."""
+    if len(size.terms) > MAX_TERMS or any(abs(c) > LARGEST or len(m) > MAX_TERMS for m, c in size.terms):
+        return False
+    return all(len(symbol) <= LONGEST_SYMBOL for symbol in size.symbols)
 
 
 def _open(left: Num, right: Num) -> str:
@@ -47,8 +59,11 @@ def _compute(operator: str, a: Number, b: Number, span: Span) -> Number:
         raise ArchError(Diagnostic("S07", f"division by zero: {a} {operator} {b}", span)) from None
     except (OverflowError, ValueError):
         value = math.inf
-    if isinstance(value, complex) or not math.isfinite(value) or (isinstance(value, int) and abs(value) > LARGEST):
-        raise ArchError(Diagnostic("S10", f"{a} {operator} {b} is too large or not a real number", span))
+    except TypeError:
+        raise ArchError(Diagnostic("S10", f"{a} {operator} {b} is not a real number", span)) from None
+    if not math.isfinite(value) or (isinstance(value, int) and abs(value) > LARGEST):
+        hint = f"whole numbers go up to 2^53 = {LARGEST}, others to about 1.8e308"
+        raise ArchError(Diagnostic("S10", f"{a} {operator} {b} is too large", span, hints=(hint,)))
     return value
 
 
@@ -135,4 +150,6 @@ def number_function(name: str, values: list[Number], span: Span) -> Num:
     except (ValueError, OverflowError, ZeroDivisionError):
         arguments = ", ".join(str(v) for v in values)
         raise ArchError(Diagnostic("S10", f"{name}({arguments}) is not a finite number", span)) from None
+    if not math.isfinite(value) or (isinstance(value, int) and abs(value) > LARGEST):
+        raise ArchError(Diagnostic("S10", f"{name}({', '.join(str(v) for v in values)}) is too large", span))
     return Num.integer(value) if isinstance(value, int) else Num(value)

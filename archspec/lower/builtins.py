@@ -8,11 +8,11 @@ from dataclasses import replace
 from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
 from archspec.frontend import syntax
 from archspec.ir.build import Loops, Term
-from archspec.ir.graph import BOOL, INT
-from archspec.ir.sizes import shape_text
+from archspec.ir.graph import BOOL, FLOAT, INT
+from archspec.ir.sizes import Axis, shape_text
 from archspec.lower import arithmetic
 from archspec.lower.align import combine
-from archspec.lower.scope import Scope, axis_of
+from archspec.lower.scope import Scope, axis_of, check_rank
 from archspec.lower.values import Builtin, Num, Tensor, Value, kind_of
 from archspec.ops import OPS
 
@@ -29,6 +29,8 @@ PAIRWISE = {"max": "maximum", "min": "minimum"}
 def call_builtin(function: Builtin, positional: Positional, named: Named, span: Span, scope: Scope) -> Value:
     """A call of an op by its name."""
     name = function.name
+    if function.axes is not None and name not in (*REDUCTIONS, "iota"):
+        raise ArchError(Diagnostic("S04", f"`{name}` takes no axes in a bracket", span))
     if name == "dropout":
         return _dropout(positional, named, span, scope)
     for given, (_, argument) in named.items():
@@ -38,8 +40,6 @@ def call_builtin(function: Builtin, positional: Positional, named: Named, span: 
         return _elementwise(PAIRWISE[name], positional, span, scope)
     if name in REDUCTIONS:
         return _reduction(function, positional, span, scope)
-    if function.axes is not None and name != "iota":
-        raise ArchError(Diagnostic("S04", f"`{name}` works element by element and takes no axes", span))
     if name == "one_hot":
         return _one_hot(positional, span, scope)
     if name == "iota":
@@ -68,6 +68,9 @@ def _elementwise(name: str, positional: Positional, span: Span, scope: Scope) ->
 
 def _reduction(function: Builtin, positional: Positional, span: Span, scope: Scope) -> Tensor:
     name = function.name
+    if name in PAIRWISE and len(positional) > 1:
+        hint = f"{name}(a, b) takes the {name} of two tensors, {name}[D](x) that along an axis"
+        raise ArchError(Diagnostic("S04", f"`{name}` takes two tensors, or one and its axes", span, hints=(hint,)))
     _expect(name, positional, 1, span)
     tensor = positional[0][0]
     if not isinstance(tensor, Tensor):
@@ -84,7 +87,7 @@ def _reduction(function: Builtin, positional: Positional, span: Span, scope: Sco
 
 def _check_reducible(name: str, dtype: str, count: int, span: Span) -> None:
     if dtype == BOOL:
-        hint = f"{name}(number(…)) counts them"
+        hint = "number(…) makes 0 and 1 of them"
         raise ArchError(Diagnostic("S09", f"`{name}` needs numbers and receives truth values", span, hints=(hint,)))
     if dtype == INT:
         hint = "number(…) turns it into a number"
@@ -94,7 +97,7 @@ def _check_reducible(name: str, dtype: str, count: int, span: Span) -> None:
         raise ArchError(Diagnostic("S04", "`argmax` needs one axis in a bracket", span, hints=(hint,)))
 
 
-def _reduced_loops(function: Builtin, axes: Sequence[object], span: Span, scope: Scope) -> list[int]:
+def _reduced_loops(function: Builtin, axes: Sequence[Axis], span: Span, scope: Scope) -> list[int]:
     if function.axes is None:
         return list(range(len(axes)))
     found = []
@@ -102,9 +105,12 @@ def _reduced_loops(function: Builtin, axes: Sequence[object], span: Span, scope:
         axis = axis_of(number, scope.context)
         matches = [i for i, a in enumerate(axes) if a == axis]
         if len(matches) != 1:
-            how = "has no axis" if not matches else "has more than one axis"
-            message = f"`{function.name}` over {axis}: {shape_text(axes)} {how} `{axis}`"  # type: ignore[arg-type]
-            raise ArchError(Diagnostic("S08", message, span, hints=did_you_mean(str(axis), map(str, axes))))
+            message = f"`{function.name}` over {axis}: {shape_text(axes)} has no axis `{axis}`"
+            hints = did_you_mean(str(axis), map(str, axes))
+            if matches:
+                message = f"`{function.name}` over {axis}: {shape_text(axes)} has that axis {len(matches)} times"
+                hints = ("the name does not say which is meant",)
+            raise ArchError(Diagnostic("S08", message, span, hints=hints))
         found += matches
     if len(set(found)) != len(found):
         raise ArchError(Diagnostic("S08", f"`{function.name}` names an axis twice", span))
@@ -118,6 +124,7 @@ def _one_hot(positional: Positional, span: Span, scope: Scope) -> Tensor:
     if node is None or node.of is None or not isinstance(tensor, Tensor):
         hint = "declare it so: `y[B]: K`"
         raise ArchError(Diagnostic("S09", "`one_hot` needs a tensor of indices", span, hints=(hint,)))
+    check_rank((*node.axes, node.of), span)
     loops = Loops(scope.builder, (*node.axes, node.of))
     last = len(node.axes)
     hit = loops.map("equal", loops.term(tensor.value), loops.position(last))
@@ -139,10 +146,12 @@ def _dropout(positional: Positional, named: Named, span: Span, scope: Scope) -> 
             problem = "is given twice" if name in values else "is not an argument of `dropout`"
             raise ArchError(Diagnostic("S04", f"`{name}` {problem}", argument.span, hints=("dropout(x, p=0.5)",)))
         values[name] = value
-    _expect("dropout", positional[2:], 0, span)
+    if len(positional) > 2:
+        message = f"`dropout` takes a tensor and a rate, and receives {len(positional)} arguments"
+        raise ArchError(Diagnostic("S04", message, span, hints=("dropout(x, p=0.5)",)))
     x, rate = values.get("x"), values.get("p", Num(0.5))
-    if not isinstance(x, Tensor):
-        raise ArchError(Diagnostic("S09", "`dropout` needs a tensor", span, hints=("x |> dropout(0.1)",)))
+    if not isinstance(x, Tensor) or scope.builder.node(x.value).dtype != FLOAT:
+        raise ArchError(Diagnostic("S09", "`dropout` needs a tensor of numbers", span, hints=("x |> dropout(0.1)",)))
     if not isinstance(rate, Num) or rate.value is None or not 0 <= rate.value < 1:
         shown = rate.text if isinstance(rate, Num) else kind_of(rate)
         raise ArchError(Diagnostic("S07", f"the rate of `dropout` must lie in [0, 1), not {shown}", span))

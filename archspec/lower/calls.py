@@ -8,13 +8,15 @@ from dataclasses import dataclass, field, replace
 from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
 from archspec.frontend import syntax
 from archspec.ir.build import Loops
-from archspec.ir.graph import INT
+from archspec.ir.graph import INT, Node
 from archspec.ir.sizes import Axis, shape_text
-from archspec.lower.scope import Scope
+from archspec.lower.align import size_notes
+from archspec.lower.files import in_library
+from archspec.lower.scope import Scope, name_span
 from archspec.lower.values import Function, Items, Num, SharedLayer, Tensor, Value, kind_of
 
-MAX_DEPTH = 60
-MAX_NODES = 1_000_000
+MAX_DEPTH = 40
+MAX_NOTES = 3
 Positional = Sequence[tuple[Value, Span]]
 Named = Mapping[str, tuple[Value, syntax.Argument]]
 
@@ -25,6 +27,7 @@ class Arguments:
 
     tensors: dict[str, tuple[Tensor, Span]] = field(default_factory=dict)
     settings: dict[str, Value] = field(default_factory=dict)
+    spans: dict[str, Span] = field(default_factory=dict)
 
 
 def call_function(function: Function, positional: Positional, named: Named, where: Span, scope: Scope) -> Value:
@@ -40,15 +43,14 @@ def call_function(function: Function, positional: Positional, named: Named, wher
 def call_layer(layer: SharedLayer, positional: Positional, named: Named, where: Span, scope: Scope) -> Value:
     """A use of a named layer: the same block and the same weights as every other use."""
     block = layer.function.block
-    for name, (_, argument) in named.items():
-        if name not in {t.name for t in block.tensors}:
-            hint = "settings of a layer are given where it is defined"
-            message = f"a use of a layer cannot change `{name}`"
-            raise ArchError(Diagnostic("S04", message, argument.span, hints=(hint,)))
     given = _match(layer.function, positional, named, where, scope)
+    for name, span in given.spans.items():
+        hint = "settings of a layer are given where it is defined"
+        raise ArchError(Diagnostic("S04", f"a use of a layer cannot change `{name}`", span, hints=(hint,)))
     missing = [t.name for t in block.tensors if t.name not in given.tensors]
     if missing:
-        raise ArchError(Diagnostic("S04", f"the layer needs its tensor `{missing[0]}`", where))
+        hint = f"the layer is a `{block.name}`: feed it, as in x |> …"
+        raise ArchError(Diagnostic("S04", f"the layer needs its tensor `{missing[0]}`", where, hints=(hint,)))
     return _instantiate(layer.function, given, layer.path, where, scope)
 
 
@@ -63,7 +65,7 @@ def _match(function: Function, positional: Positional, named: Named, where: Span
     for name, (value, argument) in named.items():
         _take_named(block, given, name, value, argument, scope)
     for value, span in positional:
-        _take_positional(block, given, value, span, scope, set(named))
+        _take_positional(function, given, value, span, scope, set(named))
     return given
 
 
@@ -73,23 +75,28 @@ def _take_named(
     if name in {t.name for t in block.tensors}:
         given.tensors[name] = (_as_tensor(block, name, value, argument.value.span, scope), argument.value.span)
     elif name in {s.name for s in block.settings}:
-        given.settings[name] = value
+        given.settings[name], given.spans[name] = value, argument.value.span
     else:
         known = [*(t.name for t in block.tensors), *(s.name for s in block.settings)]
         message = f"`{block.name}` has no parameter `{name}`"
         raise ArchError(Diagnostic("S04", message, argument.span, hints=did_you_mean(name, known)))
 
 
-def _take_positional(block: syntax.Block, given: Arguments, value: Value, span: Span, scope: Scope, named: set[str]) -> None:
+def _take_positional(function: Function, given: Arguments, value: Value, span: Span, scope: Scope, named: set[str]) -> None:
+    block = function.block
     slots = [t.name for t in block.tensors if t.name not in given.tensors]
-    settings = [s.name for s in block.settings if s.name not in given.settings]
+    free = (s.name for s in block.settings if s.name not in function.settings)
+    setting = next((n for n in free if n in named or n not in given.settings), None)
     if isinstance(value, Tensor) and slots:
         given.tensors[slots[0]] = (value, span)
-    elif isinstance(value, Tensor) and settings:
-        message = f"`{block.name}` has no place for another tensor: `{settings[0]}` is a setting"
+    elif isinstance(value, Tensor) and setting:
+        message = f"`{block.name}` has no place for another tensor: `{setting}` is a setting"
         raise ArchError(Diagnostic("S04", message, span, hints=(usage(block),)))
-    elif settings:
-        given.settings[settings[0]] = value
+    elif setting in named:
+        message = f"`{setting}` of `{block.name}` is given twice: by name, and here"
+        raise ArchError(Diagnostic("S04", message, span, hints=(usage(block),)))
+    elif setting:
+        given.settings[setting], given.spans[setting] = value, span
     elif slots and isinstance(value, Num):
         given.tensors[slots[0]] = (_as_tensor(block, slots[0], value, span, scope), span)
     else:
@@ -98,9 +105,10 @@ def _take_positional(block: syntax.Block, given: Arguments, value: Value, span: 
 
 
 def usage(block: syntax.Block) -> str:
-    """How a block is called: `linear(x, H, init, bias)`."""
-    names = [*(t.name for t in block.tensors), *(s.name for s in block.settings)]
-    return f"it is declared as {block.name}({', '.join(names)})"
+    """How a block is called: `linear(x[.., D], H, init=glorot, bias=true)`."""
+    tensors = [f"{t.name}[{', '.join(map(_pattern_text, t.axes))}]" for t in block.tensors]
+    settings = [s.name if s.default is None else f"{s.name}={_pattern_text(s.default)}" for s in block.settings]
+    return f"it is declared as {block.name}({', '.join(tensors + settings)})"
 
 
 def _as_tensor(block: syntax.Block, name: str, value: Value, span: Span, scope: Scope) -> Tensor:
@@ -116,58 +124,97 @@ def _as_tensor(block: syntax.Block, name: str, value: Value, span: Span, scope: 
 
 def _instantiate(function: Function, given: Arguments, path: str, where: Span, scope: Scope) -> Value:
     context, block = scope.context, function.block
-    if context.depth >= MAX_DEPTH:
-        message = f"blocks are nested more than {MAX_DEPTH} deep at `{block.name}`"
-        raise ArchError(Diagnostic("S10", message, where, hints=("does a block call itself?",)))
-    if len(context.builder.nodes) > MAX_NODES:
-        raise ArchError(Diagnostic("S10", f"the graph has more than {MAX_NODES} nodes", where))
+    if len(context.active) >= MAX_DEPTH:
+        raise ArchError(_too_deep(block, context.active, where))
     inner = Scope(context, function.file, path, parent=context.file_scope(function.file))
-    context.depth += 1
+    context.active += (block.name,)
     try:
-        _bind_axes(function, inner, where)
+        _bind_axes(function, given, inner, where)
         spreads = _bind_tensors(block, given, inner)
         _bind_settings(block, given, inner, where)
         context.run(block.body, inner)
         results = [_result(block, r, spreads, inner) for r in block.results]
     except ArchError as error:
-        raise _in_call(error, block, where) from None
+        raise _in_call(error, block, given, where) from None
+    except RecursionError:
+        raise ArchError(_too_deep(block, context.active, where)) from None
     finally:
-        context.depth -= 1
+        context.active = context.active[:-1]
     return results[0] if len(results) == 1 else Items(tuple(results))
 
 
-def _in_call(error: ArchError, block: syntax.Block, where: Span) -> ArchError:
+def _too_deep(block: syntax.Block, active: tuple[str, ...], where: Span) -> Diagnostic:
+    message = f"blocks are nested more than {MAX_DEPTH} deep at `{block.name}`"
+    if block.name not in active:
+        return Diagnostic("S10", message, where, hints=("lay some of them side by side",))
+    loop = active[len(active) - 1 - active[::-1].index(block.name) :]
+    through = f" through {', '.join(f'`{b}`' for b in loop[1:])}" if len(loop) > 1 else ""
+    hint = "a block that calls itself needs an `if` that ends it; `repeat` stacks blocks"
+    return Diagnostic("S10", f"`{block.name}` calls itself{through}, more than {MAX_DEPTH} deep", where, hints=(hint,))
+
+
+def _in_call(error: ArchError, block: syntax.Block, given: Arguments, where: Span) -> ArchError:
     """The same mistakes, told from the caller's side: a place inside the library helps nobody."""
-    told = []
-    for d in error.diagnostics:
-        if d.span is not None and d.span.source.path.startswith("stdlib/"):
-            told.append(replace(d, span=where, label="", notes=(*d.notes, f"in `{block.name}`, {d.span.place}")))
-        elif d.span is not None and where.source.path.startswith("stdlib/"):
-            told.append(d)
-        else:
-            note = f"in `{block.name}`, called at {where.place}"
-            told.append(d if d.span == where else replace(d, notes=(*d.notes, note)))
-    return ArchError(told)
+    return ArchError(_told(d, block, given, where) for d in error.diagnostics)
 
 
-def _bind_axes(function: Function, inner: Scope, where: Span) -> None:
+def _told(d: Diagnostic, block: syntax.Block, given: Arguments, where: Span) -> Diagnostic:
+    if d.span is None or _lies_in(d.span, where):
+        return d
+    if in_library(d.span):
+        span, label = _blamed(d.span, block, given, where)
+        return replace(d, span=span, label=label, notes=(*d.notes, f"in `{block.name}`, {d.span.place}"))
+    if in_library(where):
+        return d
+    notes = (*d.notes[:MAX_NOTES], f"in `{block.name}`, called at {where.place}")
+    return replace(d, notes=tuple(dict.fromkeys(notes)))
+
+
+def _lies_in(span: Span, where: Span) -> bool:
+    """Whether `span` is a part of the call at `where`."""
+    starts = (where.line, where.column) <= (span.line, span.column)
+    ends = (span.end_line, span.end_column) <= (where.end_line, where.end_column)
+    return span.source is where.source and starts and ends
+
+
+def _blamed(span: Span, block: syntax.Block, given: Arguments, where: Span) -> tuple[Span, str]:
+    """Where the call is at fault for what is wrong inside: the setting that stands there, or else the whole call."""
+    name = span.source.line(span.line)[span.column - 1 : span.end_column - 1]
+    return (given.spans[name], f"`{name}` of `{block.name}`") if name in given.spans else (where, "")
+
+
+def _bind_axes(function: Function, given: Arguments, inner: Scope, where: Span) -> None:
     block = function.block
     if len(function.axes) < len(block.axes):
-        names = ", ".join(block.axes)
-        message = f"`{block.name}` needs its axes in a bracket: {block.name}[{names}](…)"
-        raise ArchError(Diagnostic("S04", message, where))
+        noun = "axis" if len(block.axes) == 1 else "axes"
+        axes = [str(a) for t, _ in given.tensors.values() for a in inner.builder.node(t.value).axes]
+        hint = f"such as {block.name}[{', '.join(axes[-len(block.axes) :] or block.axes)}](…)"
+        raise ArchError(Diagnostic("S04", f"`{block.name}` needs its {noun} in a bracket", where, hints=(hint,)))
     for name, number in zip(block.axes, function.axes, strict=True):
         inner.names[name] = number
 
 
 def _bind_tensors(block: syntax.Block, given: Arguments, inner: Scope) -> tuple[Axis, ...]:
     """Binds every tensor slot and the axis names in the signature; returns what `..` stands for."""
-    spreads: tuple[Axis, ...] = ()
+    spreads: dict[str, tuple[Axis, ...]] = {}
     for declaration in block.tensors:
         tensor, span = given.tensors[declaration.name]
         leading = bind_tensor(declaration, tensor, span, block, inner)
-        spreads = leading if len(leading) > len(spreads) else spreads
-    return spreads
+        if any(isinstance(p, syntax.Spread) for p in declaration.axes):
+            spreads[declaration.name] = leading
+            _check_spreads(spreads, block, inner.builder.node(tensor.value), span)
+    return max(spreads.values(), key=len, default=())
+
+
+def _check_spreads(spreads: Mapping[str, tuple[Axis, ...]], block: syntax.Block, node: Node, span: Span) -> None:
+    """`..` stands for the same axes in every tensor of a call, or a loss would repeat its targets by accident."""
+    (first, axes), (last, others) = next(iter(spreads.items())), list(spreads.items())[-1]
+    if sorted(axes) != sorted(others):
+        message = f"`..` of `{block.name}` is {shape_text(axes)} in `{first}` and {shape_text(others)} in `{last}`"
+        more = [a for a in (*axes, *others) if a not in axes or a not in others]
+        hint = f"; sum[{more[0]}](…) takes an axis away" if more else ""
+        hint = f"; one_hot(…) gives indices the axis {node.of}" if node.of is not None else hint
+        raise ArchError(Diagnostic("S02", message, span, hints=(f"it stands for the same axes in both{hint}",)))
 
 
 def bind_tensor(
@@ -208,16 +255,11 @@ def _bind_axis(
     if not isinstance(expected, Num) or expected.size is None:
         raise ArchError(Diagnostic("S08", "a signature names axes: `D`, `4*H`, `64`", pattern.span))
     if expected.size != axis.size:
-        message = f"`{declaration.name}` of `{block.name}` needs the axis {expected.size} and receives {axis}"
-        note = f"it receives {shape_text(axes)}"
-        raise ArchError(Diagnostic("S02", message, span, notes=(note, *_same_number(expected, axis, inner))))
-
-
-def _same_number(expected: Num, axis: Axis, inner: Scope) -> tuple[str, ...]:
-    size = axis.size.evaluate(inner.builder.sizes)
-    if size is not None and size == expected.value:
-        return (f"both have the size {size}, but axes are one by their names",)
-    return ()
+        needs = f"[{', '.join(_pattern_text(p) for p in declaration.axes)}] with {_pattern_text(pattern)} = {expected.size}"
+        message = f"`{declaration.name}` of `{block.name}` needs {needs}, and receives {shape_text(axes)}"
+        raise ArchError(
+            Diagnostic("S02", message, span, notes=size_notes((Axis(expected.size),), (axis,), inner.builder.sizes))
+        )
 
 
 def _wrong_rank(declaration: syntax.TensorDeclaration, axes: Sequence[Axis], block: syntax.Block, span: Span) -> ArchError:
@@ -265,26 +307,48 @@ def _bind_settings(block: syntax.Block, given: Arguments, inner: Scope, where: S
         bound = inner.names.get(parameter.name)
         if isinstance(bound, Num) and isinstance(value, Num) and bound.size != value.size:
             message = f"`{block.name}` receives {parameter.name} = {value.text}, but its tensor says {bound.size}"
-            raise ArchError(Diagnostic("S02", message, where))
+            raise ArchError(Diagnostic("S02", message, given.spans.get(parameter.name, where)))
         inner.names[parameter.name] = value
         inner.spans.setdefault(parameter.name, parameter.span)
 
 
 def _result(block: syntax.Block, declaration: syntax.TensorDeclaration, spread: tuple[Axis, ...], inner: Scope) -> Tensor:
-    value = inner.find(declaration.name)
+    value = inner.names.get(declaration.name)
     if not isinstance(value, Tensor):
-        message = f"`{block.name}` never defines its result `{declaration.name}`"
-        raise ArchError(Diagnostic("S01", message, declaration.span, hints=(f"add a line `{declaration.name} = …`",)))
+        raise ArchError(undefined_result(block, declaration))
     actual = inner.builder.node(value.value).axes
     expected = _declared_axes(declaration, spread, actual, inner)
+    if expected == actual or _left_over(declaration, spread, actual):
+        return value
+    return in_declared_order(value, expected, declaration, inner)
+
+
+def undefined_result(block: syntax.Block, declaration: syntax.TensorDeclaration) -> Diagnostic:
+    message = f"the {block.kind} `{block.name}` never defines its result `{declaration.name}`"
+    hint = f"add a line `{declaration.name} = …`"
+    return Diagnostic("S01", message, name_span(declaration, declaration.name), hints=(hint,))
+
+
+def in_declared_order(value: Tensor, expected: tuple[Axis, ...], declaration: syntax.TensorDeclaration, scope: Scope) -> Tensor:
+    """`value` with its axes in the order of the signature."""
+    actual = scope.builder.node(value.value).axes
     if expected == actual:
         return value
-    if sorted(expected) != sorted(actual):
+    if sorted(expected) != sorted(actual) or len(set(actual)) != len(actual):
         message = f"`{declaration.name}` is declared {shape_text(expected)} and has {shape_text(actual)}"
-        raise ArchError(Diagnostic("S02", message, declaration.span, "declared here"))
-    loops = Loops(inner.builder, actual)
-    order = [actual.index(a) for a in expected]
-    return Tensor(loops.materialise(loops.term(value.value), order))
+        defined = scope.spans.get(declaration.name)
+        notes: tuple[str, ...] = (f"`{declaration.name}` is defined at line {defined.line}",) if defined else ()
+        notes += size_notes(expected, actual, scope.builder.sizes)
+        raise ArchError(Diagnostic("S02", message, declaration.span, "declared here", notes))
+    loops = Loops(scope.builder, actual)
+    return Tensor(loops.materialise(loops.term(value.value), [actual.index(a) for a in expected]))
+
+
+def _left_over(declaration: syntax.TensorDeclaration, spread: tuple[Axis, ...], actual: tuple[Axis, ...]) -> bool:
+    """Whether `y[..]` holds: in a result, `..` alone stands for those leading axes that are left, in their order."""
+    rest = iter(spread)
+    alone = len(declaration.axes) == 1 and isinstance(declaration.axes[0], syntax.Spread)
+    return alone and all(axis in rest for axis in actual)
 
 
 def _declared_axes(
@@ -295,8 +359,9 @@ def _declared_axes(
     for i, pattern in enumerate(declaration.axes):
         if isinstance(pattern, syntax.Spread):
             axes += spread
-        elif isinstance(pattern, syntax.Name) and inner.find(pattern.id) is None and same_rank:
-            axes.append(actual[i])
+        elif isinstance(pattern, syntax.Name) and inner.find(pattern.id) is None:
+            axes.append(actual[i] if same_rank else Axis.named(pattern.id))
+            inner.names[pattern.id] = Num(axes[-1].size.evaluate(inner.builder.sizes), axes[-1].size)
         else:
             axes.append(_axis(pattern, inner))
     return tuple(axes)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from archspec.diagnostics import ArchError, Diagnostic, Span
+from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
 from archspec.frontend import syntax
 from archspec.lower import arithmetic
 from archspec.lower.align import combine, contract_last
 from archspec.lower.builtins import BUILTINS, call_builtin, positions
 from archspec.lower.calls import call_function, call_layer
 from archspec.lower.files import SpecFile, library_block, library_names
-from archspec.lower.recipes import initializer_named, is_initializer, refine
-from archspec.lower.scope import Scope, unknown_name
+from archspec.lower.recipes import initializer_named, initializer_names, is_initializer, kind_elsewhere, refine
+from archspec.lower.scope import Scope, names_in, unknown_name
 from archspec.lower.values import (
     Builtin,
     Function,
@@ -49,6 +50,7 @@ OPS_BY_SIGN = {
 
 def evaluate(node: syntax.Expression, scope: Scope) -> Value:
     """The value of an expression in `scope`."""
+    scope.context.step(node.span)
     return _RULES[type(node)](node, scope)
 
 
@@ -58,13 +60,29 @@ def evaluate_tensor(node: syntax.Expression, scope: Scope) -> Tensor:
     if isinstance(value, Num) and value.value is not None:
         return Tensor(scope.builder.constant(float(value.value)))
     if isinstance(value, Function):
-        slots = ", ".join(f"`{t.name}`" for t in value.block.tensors[len(value.tensors) :])
-        message = f"`{value.block.name}` still needs its tensor {slots}"
-        hint = f"feed it: x |> {value.block.name}(…)"
-        raise ArchError(Diagnostic("S04", message, node.span, hints=(hint,)))
+        raise _unfed(value, node.span)
+    if isinstance(value, Items) and not isinstance(node, syntax.List):
+        hint = "give each a name: a, b = …"
+        raise ArchError(Diagnostic("S04", f"this gives {len(value.items)} tensors, not one", node.span, hints=(hint,)))
     if not isinstance(value, Tensor):
-        raise ArchError(Diagnostic("S09", f"a tensor is needed here, not {kind_of(value)}", node.span))
+        raise ArchError(Diagnostic("S09", f"a tensor is needed here, not {kind_of(value)}", node.span, hints=_use(value)))
     return value
+
+
+def _unfed(function: Function, span: Span) -> ArchError:
+    """The error for a block that stands where its result should."""
+    block, missing = function.block, function.missing
+    what = f"its tensor `{missing[0]}`" if len(missing) == 1 else f"its tensors {', '.join(f'`{m}`' for m in missing)}"
+    tensors = [t.name for t in block.tensors]
+    hint = f"feed it: {tensors[0]} |> {block.name}" if len(tensors) == 1 else f"feed it: {block.name}({', '.join(tensors)})"
+    return ArchError(Diagnostic("S04", f"`{block.name}` still needs {what}", span, hints=(hint,)))
+
+
+def _use(value: Value) -> tuple[str, ...]:
+    """How something that has been named but not used gives a tensor."""
+    if isinstance(value, Builtin):
+        return (f"feed it: x |> {value.name}",)
+    return ("feed it: x |> …",) if isinstance(value, SharedLayer) else ()
 
 
 def _name(node: syntax.Name, scope: Scope) -> Value:
@@ -81,8 +99,10 @@ def resolve(name: str, span: Span, scope: Scope) -> Value:
         return Builtin(name)
     if is_initializer(name):
         return initializer_named(name, span)
-    known = (*scope.all_names(), *_file_names(scope.file), *library_names(), *BUILTINS)
-    raise unknown_name(name, span, known)
+    known = (*scope.all_names(), *_file_names(scope.file), *library_names(), *BUILTINS, *initializer_names())
+    if (kind := kind_elsewhere(name)) is not None:
+        raise ArchError(Diagnostic("S01", f"`{name}` is {kind} and stands in `train`", span))
+    raise unknown_name(name, span, known, here=scope.all_names())
 
 
 def _in_file(name: str, file: object) -> Value | None:
@@ -112,7 +132,8 @@ def _attribute(node: syntax.Attribute, scope: Scope) -> Value:
     if isinstance(base, Module):
         found = _in_file(node.attribute, base.file)
         if found is None:
-            raise unknown_name(node.attribute, node.span, _file_names(base.file), "in the imported file")
+            known = _file_names(base.file)
+            raise unknown_name(node.attribute, node.span, known, "in the imported file", here=known)
         return found
     if isinstance(base, SharedLayer):
         return _layer_weight(node, base, scope)
@@ -138,26 +159,39 @@ def _index(node: syntax.Index, scope: Scope) -> Value:
         if isinstance(base, Builtin) and base.name == "iota":
             return positions(axes, node.span, scope)
         return Builtin(base.name, axes) if isinstance(base, Builtin) else _with_axes(base, axes, node)
+    what = f"{kind_of(base)} cannot be indexed" if node.where is None else "`where` in a bracket cannot be used"
     hint = "index equations come with the next version of the language; whole tensors align by axis name today"
-    raise ArchError(Diagnostic("S12", f"{kind_of(base)} cannot be indexed here", node.span, hints=(hint,)))
+    raise ArchError(Diagnostic("S12", f"{what} yet", node.span, hints=(hint,)))
 
 
 def _with_axes(function: Function, axes: tuple[Num, ...], node: syntax.Index) -> Function:
     takes = len(function.block.axes)
     if len(axes) != takes:
-        message = f"`{function.block.name}` takes {takes} axes in its bracket and receives {len(axes)}"
+        count = f"{takes or 'no'} ax{'i' if takes == 1 else 'e'}s"
+        message = f"`{function.block.name}` takes {count} in a bracket and receives {len(axes)}"
         raise ArchError(Diagnostic("S04", message, node.span))
     return Function(function.block, function.file, axes, function.settings, function.tensors)
 
 
 def axis_number(node: syntax.Expression, scope: Scope) -> Num:
     """An expression that names an axis: `D`, `4*H`, `64`."""
+    if isinstance(node, syntax.Name) and not is_known(node.id, scope):
+        known = [name for name in scope.all_names() if isinstance(scope.find(name), Num)]
+        hints = did_you_mean(node.id, known) or (f"declare it: dim {node.id}",)
+        raise ArchError(Diagnostic("S08", f"unknown axis `{node.id}`", node.span, hints=hints))
     value = evaluate(node, scope)
-    if not isinstance(value, Num) or value.size is None:
+    if not isinstance(value, Num):
         raise ArchError(Diagnostic("S08", f"an axis is needed here, not {kind_of(value)}", node.span))
-    if value.value is not None and value.value < 0:
-        raise ArchError(Diagnostic("S08", f"an axis cannot have the size {value.value}", node.span))
+    if value.size is None or (value.value is not None and not 1 <= value.value <= arithmetic.LARGEST):
+        message = f"the size of an axis is a whole number of at least 1, not {value.text}"
+        raise ArchError(Diagnostic("S08", message, node.span))
     return value
+
+
+def is_known(name: str, scope: Scope) -> bool:
+    """Whether `name` means anything here."""
+    defined = scope.find(name) is not None or _in_file(name, scope.file) is not None
+    return defined or name in library_names() or name in BUILTINS or is_initializer(name)
 
 
 def _call(node: syntax.Call, scope: Scope) -> Value:
@@ -182,8 +216,14 @@ def call(function: Value, node: syntax.Call | None, scope: Scope, piped: Tensor 
         return call_layer(function, positional, named, where, scope)
     if isinstance(function, Recipe):
         return refine(function, positional, named, where)
-    hint = ("`*` multiplies",) if isinstance(function, Num | Tensor) else ()
-    raise ArchError(Diagnostic("S09", f"{kind_of(function)} cannot be called", where, hints=hint))
+    raise ArchError(_not_callable(function, node.function.span if node else where))
+
+
+def _not_callable(value: Value, span: Span) -> Diagnostic:
+    if isinstance(value, Num | Tensor):
+        return Diagnostic("S09", f"{kind_of(value)} cannot be called", span, hints=("`*` multiplies",))
+    hints = ("name the block: nn.cell",) if isinstance(value, Module) else ()
+    return Diagnostic("S09", f"{kind_of(value)} cannot be called", span, hints=hints)
 
 
 def _refuse_repeated(arguments: tuple[syntax.Argument, ...]) -> None:
@@ -210,27 +250,49 @@ def feed(value: Tensor, stage: syntax.Expression, scope: Scope) -> Tensor:
     if isinstance(result, Tensor):
         return result
     if isinstance(result, Function):
-        rest = result.block.tensors[len(result.tensors) :]
-        message = f"`{result.block.name}` still needs `{rest[0].name}`" if rest else "this stage gives no tensor"
-        raise ArchError(Diagnostic("S04", message, stage.span))
+        raise _unfed(result, stage.span)
+    if isinstance(result, Items):
+        hint = "give each a name: a, b = …"
+        message = f"a stage of a pipe gives one tensor, and this one {len(result.items)}"
+        raise ArchError(Diagnostic("S04", message, stage.span, hints=(hint,)))
     raise ArchError(Diagnostic("S09", f"a stage of a pipe must give a tensor, not {kind_of(result)}", stage.span))
 
 
 def _repeat(value: Tensor, node: syntax.Repeat, scope: Scope) -> Tensor:
-    count = evaluate(node.count, scope)
-    if not isinstance(count, Num) or not isinstance(count.value, int):
-        raise ArchError(Diagnostic("S07", "`repeat` needs a whole number of copies, known here", node.count.span))
-    if not 0 <= count.value <= MAX_COPIES:
-        message = f"`repeat` makes 0 to {MAX_COPIES} copies, not {count.value}"
-        raise ArchError(Diagnostic("S10", message, node.count.span))
+    copies = _copies(node, scope)
     prefix = scope.numbered("repeat").removeprefix("repeat").strip("_")
-    for i in range(count.value):
+    for i in range(copies):
         copy = scope.child(f"repeat_{prefix}/{i}" if prefix else str(i))
         if node.index is not None:
             copy.define(node.index, Num.integer(i), node.span)
-        for stage in node.body:
-            value = feed(value, stage, copy)
+        try:
+            for stage in node.body:
+                value = feed(value, stage, copy)
+        except ArchError as error:
+            raise _in_copy(error, i, copies) from None
     return value
+
+
+def _copies(node: syntax.Repeat, scope: Scope) -> int:
+    count = evaluate(node.count, scope)
+    if not isinstance(count, Num):
+        message = f"`repeat` needs the number of copies, not {kind_of(count)}"
+        raise ArchError(Diagnostic("S07", message, node.count.span))
+    if count.value is None:
+        hint = f"give it a size: dim {count.text} = …"
+        raise ArchError(Diagnostic("S07", f"the size of `{count.text}` is not known here", node.count.span, hints=(hint,)))
+    if not isinstance(count.value, int) or not 0 <= count.value <= MAX_COPIES:
+        message = f"`repeat` makes a whole number of copies from 0 to {MAX_COPIES:,}, not {count.text}"
+        raise ArchError(Diagnostic("S10", message, node.count.span))
+    return count.value
+
+
+def _in_copy(error: ArchError, i: int, copies: int) -> ArchError:
+    """The same mistakes; where the first copy was fine and a shape is wrong, with the number of the one it is in."""
+    note = f"in copy {i + 1} of {copies:,}: what one copy gives, the next one receives"
+    shapes = [i > 0 and d.code in ("S02", "S03") for d in error.diagnostics]
+    told = zip(error.diagnostics, shapes, strict=True)
+    return ArchError(replace(d, notes=(*d.notes, note)) if shape else d for d, shape in told)
 
 
 def _unary(node: syntax.Unary, scope: Scope) -> Value:
@@ -253,17 +315,25 @@ def _binary(node: syntax.Binary, scope: Scope) -> Value:
     if node.operator in ("==", "!=", "<", "<=", ">", ">="):
         return arithmetic.compare(node.operator, left, right, node.span)
     if isinstance(left, Num) and isinstance(right, Num) and node.operator != "@":
-        return arithmetic.number_arithmetic(node.operator, left, right, node.span)
-    return _no_numbers(node, left, right)
+        return _registered(arithmetic.number_arithmetic(node.operator, left, right, node.span), scope)
+    raise _no_operand(node, left, right, *(() if node.operator == "@" else (Num,)))
 
 
-def _no_numbers(node: syntax.Binary, left: Value, right: Value) -> Value:
-    wrong = left if not isinstance(left, Num) else right
-    if isinstance(wrong, Function):
-        hint = f"feed it: x |> {wrong.block.name}(…)"
-        raise ArchError(Diagnostic("S09", f"`{node.operator}` needs values, not a block", node.span, hints=(hint,)))
-    needs = "tensors" if node.operator == "@" else "numbers or tensors"
-    raise ArchError(Diagnostic("S09", f"`{node.operator}` needs {needs}, not {kind_of(wrong)}", node.span))
+def _registered(number: Num, scope: Scope) -> Num:
+    """`number`; where it is an inexact quotient such as `(D/N)`, its symbol has a size from now on."""
+    if number.size is not None and isinstance(number.value, int):
+        for symbol in number.size.symbols - scope.builder.sizes.keys():
+            scope.builder.sizes[symbol] = number.value
+    return number
+
+
+def _no_operand(node: syntax.Binary, left: Value, right: Value, *kinds: type) -> ArchError:
+    """The error for the first side that is of none of `kinds`."""
+    value, side = (left, node.left) if not isinstance(left, kinds) else (right, node.right)
+    if isinstance(value, Function):
+        return _unfed(value, side.span)
+    needs = "tensors" if node.operator == "@" else "numbers and tensors"
+    return ArchError(Diagnostic("S09", f"`{node.operator}` takes {needs}, not {kind_of(value)}", side.span, hints=_use(value)))
 
 
 def _tensor_binary(node: syntax.Binary, left: Value, right: Value, scope: Scope) -> Tensor:
@@ -271,6 +341,8 @@ def _tensor_binary(node: syntax.Binary, left: Value, right: Value, scope: Scope)
         if not isinstance(left, Tensor) or not isinstance(right, Tensor):
             raise ArchError(Diagnostic("S09", "`@` multiplies two tensors", node.span, hints=("`*` scales",)))
         return contract_last(left, right, node.span, scope)
+    if not isinstance(left, Tensor | Num | Truth) or not isinstance(right, Tensor | Num | Truth):
+        raise _no_operand(node, left, right, Tensor, Num, Truth)
     if node.operator == "%":
         raise ArchError(Diagnostic("S09", "`%` works on numbers, not on tensors", node.span))
     if node.operator == "^" and isinstance(right, Num) and right.value == 2:
@@ -292,8 +364,15 @@ def decide(node: syntax.Expression, scope: Scope) -> bool:
     if not isinstance(value, Truth):
         raise ArchError(Diagnostic("S09", f"a condition must be true or false, not {kind_of(value)}", node.span))
     if value.value is None:
-        raise ArchError(Diagnostic("S07", "this hangs on a size that is not known yet", node.span))
+        open_axes = [f"`{n}`" for n in dict.fromkeys(names_in(node)) if _is_open(scope.find(n))]
+        message = f"this hangs on the size of {' and '.join(open_axes) or 'an axis'}, which is not known yet"
+        hint = "give it a size: dim NAME = …, or let the data bind it"
+        raise ArchError(Diagnostic("S07", message, node.span, hints=(hint,)))
     return value.value
+
+
+def _is_open(value: Value | None) -> bool:
+    return isinstance(value, Num) and value.value is None
 
 
 def _spread(node: syntax.Spread, scope: Scope) -> Value:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
-from archspec.diagnostics import ArchError, Diagnostic, Source, Span
+from archspec.diagnostics import ArchError, Diagnostic, Source, Span, nearest
 from archspec.frontend import syntax
 from archspec.frontend.parse import parse, read_source
 
 STDLIB = Path(__file__).parent.parent / "stdlib"
 MAX_FILES = 200
+MAX_CHARACTERS = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -39,32 +42,68 @@ def load_file(source: Source, folder: Path, allow: Sequence[Path] = ()) -> SpecF
 class _Loader:
     roots: tuple[Path, ...]
     files: int = 0
+    characters: int = 0
 
     def load(self, source: Source, folder: Path, above: tuple[Path, ...]) -> SpecFile:
         tree = parse(source)
         problems: list[Diagnostic] = []
-        imports = []
-        for item in tree.items:
-            if isinstance(item, syntax.Import):
-                imports.append((item.alias, self._import(item, folder, above)))
+        imports = [i for i in tree.items if isinstance(i, syntax.Import)]
+        files = [self._attempt(item, folder, above, problems) for item in imports]
         blocks, sections = _definitions(tree, problems)
+        if not problems:
+            _check_imports(imports, files, blocks, problems)
         if problems:
             raise ArchError(problems)
-        return SpecFile(source, tree, tuple(imports), blocks, sections)
+        return SpecFile(source, tree, tuple((i.alias, f) for i, f in zip(imports, files, strict=True) if f), blocks, sections)
+
+    def _attempt(
+        self, item: syntax.Import, folder: Path, above: tuple[Path, ...], problems: list[Diagnostic]
+    ) -> SpecFile | None:
+        try:
+            return self._import(item, folder, above)
+        except ArchError as error:
+            problems += error.diagnostics
+            return None
 
     def _import(self, item: syntax.Import, folder: Path, above: tuple[Path, ...]) -> SpecFile:
-        path = (folder / item.path.value).resolve()
+        path = _resolved(item, folder)
         if not any(path.is_relative_to(root.resolve()) for root in self.roots):
             raise _import_error(item, f"`{item.path.value}` lies outside the spec's folder", "allow it: --allow DIR")
         if path in above:
-            raise _import_error(item, f"`{item.path.value}` imports itself, directly or through others", "")
+            hint = "put what both need into a third file"
+            raise _import_error(item, f"`{item.path.value}` imports itself, directly or through others", hint)
         self.files += 1
         if self.files > MAX_FILES:
-            raise _import_error(item, f"a spec may import at most {MAX_FILES} files", "")
+            raise _import_error(item, f"a spec may import at most {MAX_FILES} files", "put several into one")
         if not path.is_file():
-            raise _import_error(item, f"there is no file `{item.path.value}`", "paths start at the importing file")
+            raise _no_file(item, path)
         text = read_source(path).text
-        return self.load(Source(item.path.value, text), path.parent, (*above, path))
+        self.characters += len(text)
+        if self.characters > MAX_CHARACTERS:
+            raise _import_error(item, f"the imported files are larger than {MAX_CHARACTERS:,} characters in all", "")
+        shown = os.path.normpath(os.path.join(os.path.dirname(item.span.source.path), item.path.value))
+        return self.load(Source(shown, text), path.parent, (*above, path))
+
+
+def _resolved(item: syntax.Import, folder: Path) -> Path:
+    try:
+        path = (folder / item.path.value).resolve()
+        path.is_file()
+        return path
+    except (OSError, ValueError, RuntimeError):
+        raise _import_error(item, "this cannot be the path of a file", "") from None
+
+
+def _no_file(item: syntax.Import, path: Path) -> ArchError:
+    """There is no such file: perhaps one with a similar name."""
+    if not item.path.value:
+        return _import_error(item, "this names no file", "give the path of an `.arch` file")
+    if path.is_dir():
+        return _import_error(item, f"`{item.path.value}` is a folder", "give the path of an `.arch` file")
+    beside = [p.stem for p in islice(path.parent.glob("*.arch"), MAX_FILES)] if path.parent.is_dir() else []
+    near = [os.path.join(os.path.dirname(item.path.value), f"{stem}.arch") for stem in nearest(path.stem, beside)]
+    hint = f"did you mean `{near[0]}`?" if near else "paths start at the folder of the importing file"
+    return _import_error(item, f"there is no file `{item.path.value}`", hint)
 
 
 def _import_error(item: syntax.Import, message: str, hint: str) -> ArchError:
@@ -79,17 +118,76 @@ def _definitions(tree: syntax.File, problems: list[Diagnostic]) -> tuple[dict[st
             if item.name in blocks:
                 problems.append(defined_twice(item.name, item.name_span, blocks[item.name].name_span))
             blocks[item.name] = item
+            problems += _check_signature(item)
         elif isinstance(item, syntax.Section):
             if item.kind in sections:
                 problems.append(_section_twice(item, sections[item.kind]))
             sections[item.kind] = item
+    problems += _check_figures(tree, blocks)
     return blocks, sections
 
 
-def defined_twice(name: str, span: Span, first: Span) -> Diagnostic:
+def _check_figures(tree: syntax.File, blocks: Mapping[str, syntax.Block]) -> list[Diagnostic]:
+    """A `let` or `dim` would hide a block of its name."""
+    lets = [(b.name, b.span) for i in tree.items if isinstance(i, syntax.Let) for b in i.bindings]
+    dims = [(e.name, e.span) for i in tree.items if isinstance(i, syntax.Dim) for e in i.entries]
+    return [defined_twice(n, blocks[n].name_span, span) for n, span in lets + dims if n in blocks]
+
+
+def _check_signature(block: syntax.Block) -> list[Diagnostic]:
+    """Names that a signature gives twice; a setting may have the name of an axis, which it then fixes."""
+    problems = _repeated([*((t.name, t.span) for t in block.tensors), *((s.name, s.span) for s in block.settings)])
+    problems += _repeated((r.name, r.span) for r in block.results)
+    problems += [_second_spread(s[1]) for t in block.tensors if len(s := _spreads(t)) > 1]
+    return problems + _repeated((a, block.name_span) for a in block.axes)
+
+
+def _spreads(declaration: syntax.TensorDeclaration) -> list[Span]:
+    return [a.span for a in declaration.axes if isinstance(a, syntax.Spread)]
+
+
+def _second_spread(span: Span) -> Diagnostic:
+    return Diagnostic("S08", "`..` stands at most once among the axes of a tensor", span, hints=("name the other axes",))
+
+
+def _repeated(named: Iterable[tuple[str, Span]]) -> list[Diagnostic]:
+    first: dict[str, Span] = {}
+    problems = []
+    for name, span in named:
+        head = Span(span.source, span.line, span.column, span.line, span.column + len(name))
+        if name in first:
+            problems.append(defined_twice(name, head, first[name]))
+        first.setdefault(name, head)
+    return problems
+
+
+def _check_imports(
+    imports: Sequence[syntax.Import],
+    files: Sequence[SpecFile | None],
+    blocks: Mapping[str, syntax.Block],
+    problems: list[Diagnostic],
+) -> None:
+    """An alias, or a block that comes without one, must not have the name of anything else."""
+    taken = {name: block.name_span for name, block in blocks.items()}
+    for item, file in zip(imports, files, strict=True):
+        for name in (item.alias,) if item.alias else file.blocks if file else ():
+            if name in taken:
+                problems.append(_import_clash(item, name, taken[name]))
+            taken[name] = item.span
+
+
+def _import_clash(item: syntax.Import, name: str, first: Span) -> Diagnostic:
+    message = f"`{name}` comes from `{item.path.value}` and is defined here too"
+    if item.alias:
+        message = f"`{name}` is the name of two things"
+    hint = "give the import a name of its own: import … as NAME"
+    return Diagnostic("S05", message, item.path.span, f"the other one is at line {first.line}", hints=(hint,))
+
+
+def defined_twice(name: str, span: Span, first: Span, hint: str = "") -> Diagnostic:
     """Every name is assigned once: the message says where the first one is."""
     where = "in this line" if first.line == span.line else f"at line {first.line}"
-    hint = "give it another name: a name is one node of the graph and one line in the profile"
+    hint = hint or "give it another name: a name is one node of the graph and one line in the profile"
     return Diagnostic("S05", f"`{name}` is defined twice", span, f"first defined {where}", hints=(hint,))
 
 
@@ -114,6 +212,16 @@ def _library_index() -> dict[str, tuple[Source, range]]:
         for (name, line), end in zip(heads, ends, strict=True):
             index[name] = (source, range(line, end))
     return index
+
+
+@cache
+def _library_sources() -> frozenset[int]:
+    return frozenset(id(source) for source, _ in _library_index().values())
+
+
+def in_library(span: Span) -> bool:
+    """Whether `span` lies in the standard library; a user may have a folder `stdlib` too."""
+    return span.source.path.startswith("stdlib/") and id(span.source) in _library_sources()
 
 
 def library_names() -> tuple[str, ...]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
 from archspec.frontend import syntax
 from archspec.ir.build import Builder
-from archspec.ir.graph import FLOAT, INT, Graph, Origin
+from archspec.ir.graph import BOOL, FLOAT, INT, Graph, Origin
 from archspec.ir.sizes import Axis, Size, shape_text
+from archspec.lower.align import held_by
+from archspec.lower.arithmetic import LARGEST
+from archspec.lower.calls import in_declared_order, undefined_result
 from archspec.lower.expressions import axis_number, evaluate
-from archspec.lower.files import SpecFile, defined_twice
-from archspec.lower.scope import Context, Poisoned, Scope, axis_of
-from archspec.lower.statements import run_body, run_collecting
-from archspec.lower.training import Training, lower_train, names_in
-from archspec.lower.values import Function, Num, Recipe, Tensor, Text, Truth, Value, kind_of
+from archspec.lower.files import SpecFile
+from archspec.lower.scope import Context, Poisoned, Scope, axis_of, check_rank, name_span, names_in
+from archspec.lower.statements import check_let, run_body, run_collecting
+from archspec.lower.training import Training, lower_train
+from archspec.lower.values import Num, Tensor, Text, Truth, Value, kind_of
 
 Setting = int | float | bool | str
 
@@ -71,6 +76,7 @@ class _Lowering:
         self.check_given()
         block = _choose_model(self.file, wanted)
         results, scope = self._model(block, root)
+        self._refuse_generate()
         training = self._train(scope)
         if self.context.problems:
             raise ArchError(self.context.problems)
@@ -86,40 +92,27 @@ class _Lowering:
             assert isinstance(file, SpecFile)
             scope = self.scopes[id(file)] = Scope(self.context, file, "")
             for item in file.tree.items:
-                try:
-                    self._top_level(item, scope, file is self.file)
-                except ArchError as error:
-                    self.context.problems += error.diagnostics
-                except Poisoned:
-                    continue
+                if isinstance(item, syntax.Let):
+                    for binding in item.bindings:
+                        self._define(binding, scope, partial(self._let, binding, scope, file is self.file))
+                elif isinstance(item, syntax.Dim):
+                    for entry in item.entries:
+                        self._define(entry, scope, partial(self._dim, entry, scope, file is self.file))
         return self.scopes[id(file)]
 
-    def _top_level(self, item: syntax.Statement, scope: Scope, root: bool) -> None:
-        if isinstance(item, syntax.Let):
-            for binding in item.bindings:
-                self._let(binding, scope, root)
-        elif isinstance(item, syntax.Dim):
-            for entry in item.entries:
-                self._dim(entry, scope, root)
-        elif isinstance(item, syntax.Require):
-            run_body((item,), scope)
-        elif not isinstance(item, syntax.Import | syntax.Block | syntax.Section):
-            kind = type(item).__name__.lower()
-            message = f"`{kind}` stands inside a model or block, not at the top of a file"
-            raise ArchError(Diagnostic("S13", message, item.span))
+    def _define(self, item: syntax.Binding | syntax.DimEntry, scope: Scope, action: Callable[[], None]) -> None:
+        self._attempt(item.name, name_span(item, item.name), scope, action)
 
     def _let(self, binding: syntax.Binding, scope: Scope, root: bool) -> None:
         value = evaluate(binding.value, scope)
-        if not isinstance(value, Num | Truth | Text | Recipe | Function):
-            message = f"`let` names a number, a string or a choice, not {kind_of(value)}"
-            raise ArchError(Diagnostic("S09", message, binding.value.span))
+        check_let(binding, value)
         if root and binding.name in self.overrides:
             value = _override(binding, value, self.overrides[binding.name])
         if isinstance(value, Num) and isinstance(value.value, int):
             value = self._named(binding, value, root)
         if root and isinstance(value, Num | Truth | Text) and value.value is not None:
             self.settings[binding.name] = value.value
-        scope.define(binding.name, value, binding.span)
+        scope.define(binding.name, value, name_span(binding, binding.name))
 
     def _named(self, binding: syntax.Binding, value: Num, root: bool) -> Num:
         """A plain number names axes by the name of its `let`; an expression such as `2*E` by itself."""
@@ -136,13 +129,22 @@ class _Lowering:
             size = int(number.value) if number.value is not None else None
         if root and entry.name in self.given:
             size = self._given_size(entry, size)
-        if size is not None:
-            self.context.builder.sizes[entry.name] = size
         if entry.ragged:
-            self.context.ragged |= {entry.name}
+            hint = f"declare it without the mark, `dim {entry.name}`: all rows are then equally long"
+            raise ArchError(Diagnostic("S12", "ragged axes are not part of the language yet", entry.span, hints=(hint,)))
         if root:
             self.dims[entry.name] = size
-        scope.define(entry.name, Num(size, Size.symbol(entry.name)), entry.span)
+        scope.define(entry.name, Num(size, Size.symbol(entry.name)), name_span(entry, entry.name))
+        if size is not None:
+            self._set_size(entry, size)
+
+    def _set_size(self, entry: syntax.DimEntry, size: int) -> None:
+        """Axes are one by their names, across files too."""
+        known = self.context.builder.sizes.setdefault(entry.name, size)
+        if known != size:
+            message = f"the axis `{entry.name}` has the size {size} here and {known} elsewhere in the spec"
+            hint = "axes of one name are one axis, in imported files too: give one of them another name"
+            raise ArchError(Diagnostic("S02", message, entry.span, hints=(hint,)))
 
     def _given_size(self, entry: syntax.DimEntry, declared: int | None) -> int:
         size = self.given[entry.name]
@@ -172,25 +174,20 @@ class _Lowering:
     def _model(self, block: syntax.Block, root: Scope) -> tuple[tuple[str, ...], Scope]:
         scope = Scope(self.context, self.file, block.name, parent=root)
         for declaration in block.tensors:
-            self._attempt(declaration.name, declaration.span, scope, lambda d=declaration: self._input(d, scope))
+            self._attempt(declaration.name, declaration.span, scope, partial(self._input, declaration, scope))
         for parameter in block.settings:
-            self._attempt(parameter.name, parameter.span, scope, lambda p=parameter: self._setting(p, block, scope))
+            self._attempt(parameter.name, parameter.span, scope, partial(self._setting, parameter, block, scope))
         run_collecting(block.body, scope)
         for declaration in block.results:
-            try:
-                self.context.builder.outputs[declaration.name] = self._result(block, declaration, scope)
-            except ArchError as error:
-                self.context.problems += error.diagnostics
-            except Poisoned:
-                continue
+            self._attempt(declaration.name, declaration.span, scope, partial(self._output, block, declaration, scope))
         return tuple(r.name for r in block.results), scope
 
-    def _attempt(self, name: str, span: Span, scope: Scope, action: object) -> None:
+    def _attempt(self, name: str, span: Span, scope: Scope, action: Callable[[], None]) -> None:
         try:
-            action()  # type: ignore[operator]
+            action()
         except (ArchError, Poisoned) as error:
             if isinstance(error, ArchError):
-                self.context.problems += error.diagnostics
+                self.context.report(error)
             scope.poison(name, span)
 
     def _input(self, declaration: syntax.TensorDeclaration, scope: Scope) -> None:
@@ -206,6 +203,7 @@ class _Lowering:
     ) -> None:
         """An input of the graph, `x[B,F]` or `y[B]: K`."""
         axes = tuple(self._axis(p, scope) for p in patterns)
+        check_rank(axes, span)
         index = self._axis(of, scope) if of is not None else None
         with self.context.builder.at(Origin("", name, span)):
             value = self.context.builder.input(name, axes, FLOAT if index is None else INT, index)
@@ -227,40 +225,49 @@ class _Lowering:
             raise ArchError(Diagnostic("S04", message, parameter.span, hints=(hint,)))
         scope.define(parameter.name, evaluate(parameter.default, scope), parameter.span)
 
-    def _result(self, block: syntax.Block, declaration: syntax.TensorDeclaration, scope: Scope) -> int:
-        value = scope.find(declaration.name)
+    def _output(self, block: syntax.Block, declaration: syntax.TensorDeclaration, scope: Scope) -> None:
+        value = scope.names.get(declaration.name)
+        if declaration.name in scope.poisoned:
+            raise Poisoned
         if not isinstance(value, Tensor):
-            message = f"the model `{block.name}` never defines its result `{declaration.name}`"
-            hint = f"add a line `{declaration.name} = …`"
-            raise ArchError(Diagnostic("S01", message, declaration.span, hints=(hint,)))
+            raise ArchError(undefined_result(block, declaration))
+        self._check_kind(declaration, value, scope)
         expected = tuple(self._axis(p, scope) for p in declaration.axes)
-        actual = self.context.builder.node(value.value).axes
-        if expected == actual:
-            return value.value
-        message = f"`{declaration.name}` is declared {shape_text(expected)} and has {shape_text(actual)}"
-        raise ArchError(Diagnostic("S02", message, declaration.span, "declared here", self._size_notes(expected, actual)))
+        with self.context.builder.at(Origin(block.name, declaration.name, declaration.span)):
+            result = in_declared_order(value, expected, declaration, scope)
+        self.context.builder.outputs[declaration.name] = result.value
 
-    def _size_notes(self, expected: tuple[Axis, ...], actual: tuple[Axis, ...]) -> tuple[str, ...]:
-        """Axes of one size and two names are still two axes: say so."""
-        pairs = [(e, a) for e, a in zip(expected, actual, strict=False) if e != a]
-        sizes = self.context.builder.sizes
-        same = [(e, a) for e, a in pairs if e.size.evaluate(sizes) == a.size.evaluate(sizes) is not None]
-        return tuple(f"{e} and {a} have one size, but axes are one by their names" for e, a in same)
+    def _check_kind(self, declaration: syntax.TensorDeclaration, value: Tensor, scope: Scope) -> None:
+        """`z[B]: K` holds indices into K, `z[B]` numbers."""
+        node = self.context.builder.node(value.value)
+        of = self._axis(declaration.of, scope) if declaration.of is not None else None
+        if node.dtype == BOOL or (node.of if node.dtype == INT else None) != of:
+            declared = f"indices into {of}" if of is not None else "numbers"
+            message = f"`{declaration.name}` is declared to hold {declared} and holds {held_by(node)}"
+            hint = "number(…) turns them into numbers"
+            hint = f"{hint}; `{declaration.name}[…]: {node.of}` declares indices" if node.of is not None else hint
+            raise ArchError(Diagnostic("S09", message, declaration.span, "declared here", hints=(hint,)))
 
     # --- data and training ------------------------------------------------------------------------------------
 
     def _train(self, model: Scope) -> Training | None:
         section = self.file.sections.get("train")
         targets = self._data_targets()
+        self._check_fields(targets, model)
         if section is None:
             return None
-        scope = Scope(self.context, self.file, "train", parent=model)
+        scope = Scope(self.context, self.file, "train", parent=model, nearby=tuple(targets))
         for name in dict.fromkeys(names_in(section.body)):
             if name in targets and name not in model.names and name not in self.file.blocks:
                 t = targets[name]
-                self._attempt(name, t.span, scope, lambda t=t: self._declare(t.name, t.indices or (), t.of, t.span, scope))
-        self._check_fields(targets, model)
+                self._attempt(name, t.span, scope, partial(self._declare, t.name, t.indices or (), t.of, t.span, scope))
         return lower_train(section, scope)
+
+    def _refuse_generate(self) -> None:
+        section = self.file.sections.get("generate")
+        if section is not None:
+            message = "`generate` is not part of the language yet"
+            self.context.problems.append(Diagnostic("S12", message, section.span, hints=("leave the section out",)))
 
     def _data_targets(self) -> dict[str, syntax.Target]:
         """The tensors that `data` binds, by name."""
@@ -270,14 +277,15 @@ class _Lowering:
             for target in item.targets if isinstance(item, syntax.Assign) else ():
                 if target.indices is None:
                     continue
-                if target.name in targets:
-                    self.context.problems.append(defined_twice(target.name, target.span, targets[target.name].span))
-                targets[target.name] = target
+                targets.setdefault(target.name, target)
         return targets
 
     def _check_fields(self, targets: dict[str, syntax.Target], model: Scope) -> None:
         """The data must feed every input of the model, with the model's own axes."""
         builder = self.context.builder
+        for name, target in targets.items():
+            if name in model.spans and name not in builder.inputs and name not in model.poisoned:
+                self.context.problems.append(_computed(target, model.spans[name]))
         for name in [n for n in builder.inputs if n in model.names] if targets else []:
             node = builder.node(builder.inputs[name])
             if name not in targets:
@@ -285,7 +293,7 @@ class _Lowering:
                 message = f"`data` does not bind the model's input `{name}`"
                 self.context.problems.append(Diagnostic("S14", message, node.origin.span, hints=hints))
                 continue
-            self._attempt(name, targets[name].span, model, lambda n=name: self._check_field(targets[n], builder.inputs[n]))
+            self._attempt(name, targets[name].span, model, partial(self._check_field, targets[name], builder.inputs[name]))
 
     def _check_field(self, target: syntax.Target, value: int) -> None:
         root = self.file_scope(self.file)
@@ -294,8 +302,16 @@ class _Lowering:
         of = self._axis(target.of, root) if target.of is not None else None
         if axes != node.axes or of != node.of:
             found, needed = _type_text(target.name, axes, of), _type_text(target.name, node.axes, node.of)
-            message = f"`data` binds {found}, the model takes {needed}"
-            raise ArchError(Diagnostic("S14", message, target.span))
+            message = f"`data` binds {found}, and the model takes {needed}"
+            line = node.origin.span.line if node.origin.span else 0
+            hint = "write the same axes in both: they are one by their names"
+            raise ArchError(Diagnostic("S14", message, target.span, f"declared at line {line}", hints=(hint,)))
+
+
+def _computed(target: syntax.Target, first: Span) -> Diagnostic:
+    message = f"`data` binds `{target.name}`, which the model computes"
+    hint = "give what comes from the data another name"
+    return Diagnostic("S14", message, target.span, f"computed at line {first.line}", hints=(hint,))
 
 
 def _type_text(name: str, axes: tuple[Axis, ...], of: Axis | None) -> str:
@@ -310,7 +326,7 @@ def _choose_model(file: SpecFile, wanted: str | None) -> syntax.Block:
         hint = "model classify(x[B,F]) -> z[B,K] { … }"
         raise ArchError(Diagnostic("S01", f"`{file.source.path}` has no model", hints=(hint,)))
     if wanted is None and len(models) > 1:
-        hint = f"choose one with --model: {', '.join(models)}"
+        hint = f"choose one with --model: {', '.join(f'`{m}`' for m in models)}"
         raise ArchError(Diagnostic("U02", f"the spec has {len(models)} models", hints=(hint,)))
     return models[wanted] if wanted is not None else next(iter(models.values()))
 
@@ -318,6 +334,10 @@ def _choose_model(file: SpecFile, wanted: str | None) -> syntax.Block:
 def _override(binding: syntax.Binding, default: Value, given: Setting) -> Value:
     """The value that replaces a `let`'s; it must be of the same kind."""
     shown = str(given).lower() if isinstance(given, bool) else repr(given)
+    whole = isinstance(given, int) or (isinstance(default, Num) and isinstance(default.value, int))
+    if isinstance(given, int | float) and (not math.isfinite(given) or (whole and abs(given) > LARGEST)):
+        message = f"`{binding.name}` cannot be set to {shown}: it is not a number within the limits"
+        raise ArchError(Diagnostic("U02", message, binding.span))
     if isinstance(default, Truth) and isinstance(given, bool):
         return Truth(given)
     if isinstance(default, Text) and isinstance(given, str):

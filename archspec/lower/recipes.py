@@ -13,11 +13,21 @@ from archspec.lower.scope import Scope
 from archspec.lower.values import Num, Recipe, Text, Truth, Value, kind_of
 
 INITIALIZER, OPTIMIZER, SCHEDULE = initializers.KIND, optimizers.KIND, schedules.KIND
+FIGURE = "figure"
 Named = Mapping[str, tuple[Value, syntax.Argument]]
 
 
 def is_initializer(name: str) -> bool:
     return (INITIALIZER, name) in RECIPES
+
+
+def kind_elsewhere(name: str) -> str | None:
+    """`an optimizer`, where `name` is one: it means something in `train` alone."""
+    return next((_a(kind) for kind, known in RECIPES if known == name), None)
+
+
+def initializer_names() -> tuple[str, ...]:
+    return names(INITIALIZER)
 
 
 def initializer_named(name: str, span: Span) -> Recipe:
@@ -58,8 +68,8 @@ def _given(kind_type: RecipeType, arguments: Sequence[syntax.Argument], scope: S
             raise _unknown_argument(kind_type, name, argument.span)
         if name in given:
             raise ArchError(Diagnostic("S04", f"`{name}` is given twice", argument.span))
-        value = _figure(argument.value) or scope.context.evaluate(argument.value, scope)
-        given[name] = (value, argument.value.span)
+        figure = _figure(argument.value) if name == FIGURE else None
+        given[name] = (figure or scope.context.evaluate(argument.value, scope), argument.value.span)
     return given
 
 
@@ -67,14 +77,15 @@ def _figure(node: syntax.Expression) -> Text | None:
     """`validation.loss` names a figure of the run."""
     if isinstance(node, syntax.Attribute) and isinstance(node.value, syntax.Name):
         return Text(f"{node.value.id}.{node.attribute}")
-    return None
+    return Text(node.id) if isinstance(node, syntax.Name) else None
 
 
 def _unknown_argument(kind_type: RecipeType, name: str | None, span: Span) -> ArchError:
     takes = ", ".join(kind_type.parameters) or "no arguments"
     if name is None:
-        message = f"`{kind_type.name}` takes at most {len(kind_type.parameters)} arguments"
-        return ArchError(Diagnostic("S04", message, span, hints=(f"it takes: {takes}",)))
+        count = len(kind_type.parameters)
+        message = f"`{kind_type.name}` takes {f'at most {count}' if count else 'no'} argument{'s' * (count != 1)}"
+        return ArchError(Diagnostic("S04", message, span, hints=(f"it takes: {takes}",) if count else ()))
     message = f"`{kind_type.name}` has no argument `{name}`"
     return ArchError(Diagnostic("S04", message, span, hints=did_you_mean(name, kind_type.parameters)))
 
@@ -89,6 +100,8 @@ def refine(base: Recipe, positional: Sequence[tuple[Value, Span]], named: Named,
     for name, (value, argument) in named.items():
         if name not in kind_type.parameters:
             raise _unknown_argument(kind_type, name, argument.span)
+        if name in given:
+            raise ArchError(Diagnostic("S04", f"`{name}` is given twice", argument.span))
         given[name] = (value, argument.value.span)
     return _complete(kind_type, given, where)
 
@@ -108,6 +121,9 @@ def _complete(kind_type: RecipeType, given: Mapping[str, tuple[Value, Span]], sp
             raise ArchError(Diagnostic("S04", f"`{kind_type.name}` needs `{name}`", span, hints=(_usage(kind_type),)))
         else:
             arguments[name] = parameter.default
+    if "low" in arguments and arguments["low"] > arguments["high"]:
+        low, high = arguments["low"], arguments["high"]
+        raise _bad(kind_type, "low", f"at most `high` = {high:g}", f"{low:g}", given["low"][1] if "low" in given else span)
     return Recipe(kind_type.kind, kind_type.name, arguments, span)
 
 
@@ -125,9 +141,10 @@ def _checked(kind_type: RecipeType, name: str, parameter: Parameter, value: Valu
         if not isinstance(value, Truth) or value.value is None:
             raise _bad(kind_type, name, "true or false", kind_of(value), span)
         return value.value
-    if name == "figure":
+    if name == FIGURE:
         if not isinstance(value, Text) or "." not in value.value:
-            raise _bad(kind_type, name, "a figure such as validation.loss", kind_of(value), span)
+            found = f"`{value.value}`" if isinstance(value, Text) else kind_of(value)
+            raise _bad(kind_type, name, "a figure such as validation.loss", found, span)
         return value.value
     if not isinstance(value, Num) or value.value is None:
         raise _bad(kind_type, name, "a number", kind_of(value), span)

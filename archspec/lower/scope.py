@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 
-from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
+from archspec.diagnostics import MOST_SHOWN, ArchError, Diagnostic, Span, did_you_mean
 from archspec.frontend import syntax
 from archspec.ir.build import Builder
 from archspec.ir.sizes import Axis, Size
 from archspec.lower.files import defined_twice
 from archspec.lower.values import Num, Value
+
+MAX_STEPS = 300_000
+MAX_NODES = 50_000
+MAX_RANK = 16
+NAMES_SHOWN = 8
 
 
 class Poisoned(Exception):
@@ -30,7 +35,27 @@ class Context:
     file_scope: Callable[[object], Scope]
     problems: list[Diagnostic] = field(default_factory=list)
     ragged: frozenset[str] = frozenset()
-    depth: int = 0
+    active: tuple[str, ...] = ()
+    steps: int = 0
+    exhausted: bool = False
+
+    def report(self, error: ArchError) -> None:
+        """Keeps the mistakes of `error` and goes on; where there are very many already, they are enough."""
+        self.problems += error.diagnostics
+        if len(self.problems) > MOST_SHOWN:
+            raise ArchError(self.problems)
+
+    def step(self, span: Span) -> None:
+        """Counts the work, so that no spec, however its blocks multiply, keeps `check` busy or fills the memory."""
+        self.steps += 1
+        if self.steps <= MAX_STEPS and len(self.builder.nodes) <= MAX_NODES:
+            return
+        if self.exhausted:
+            raise Poisoned
+        self.exhausted = True
+        what = f"{MAX_NODES:,} nodes" if self.steps <= MAX_STEPS else f"{MAX_STEPS:,} steps to lay out"
+        hint = "are there blocks inside of blocks, or a `repeat` in a `repeat`, with large counts?"
+        raise ArchError(Diagnostic("S10", f"the model takes more than {what}", span, hints=(hint,)))
 
 
 @dataclass
@@ -44,7 +69,8 @@ class Scope:
     spans: dict[str, Span] = field(default_factory=dict)
     poisoned: set[str] = field(default_factory=set)
     parent: Scope | None = None
-    calls: dict[str, int] = field(default_factory=dict)
+    calls: set[str] = field(default_factory=set)
+    nearby: tuple[str, ...] = ()
 
     @property
     def builder(self) -> Builder:
@@ -66,13 +92,16 @@ class Scope:
         self.names[name], self.spans[name] = value, span
 
     def poison(self, name: str, span: Span) -> None:
-        self.poisoned.add(name)
-        self.spans.setdefault(name, span)
+        """Marks a name whose definition failed. One that has a value already keeps it."""
+        if name not in self.names:
+            self.poisoned.add(name)
+            self.spans.setdefault(name, span)
 
     def all_names(self) -> Iterator[str]:
+        """The names in reach, for suggestions: those of `nearby` too, which are defined only where they are used."""
         scope: Scope | None = self
         while scope is not None:
-            yield from scope.names
+            yield from (*scope.names, *scope.nearby)
             scope = scope.parent
 
     def child(self, name: str) -> Scope:
@@ -81,8 +110,12 @@ class Scope:
 
     def numbered(self, name: str) -> str:
         """`name`, or `name_2`, `name_3`, … when this line has used it before."""
-        self.calls[name] = self.calls.get(name, 0) + 1
-        return name if self.calls[name] == 1 else f"{name}_{self.calls[name]}"
+        wanted, n = name, 1
+        while wanted in self.calls:
+            n += 1
+            wanted = f"{name}_{n}"
+        self.calls.add(wanted)
+        return wanted
 
 
 def join(path: str, name: str) -> str:
@@ -99,7 +132,33 @@ def size_name(name: str, value: int | None) -> Num:
     return Num(value, Size.symbol(name))
 
 
-def unknown_name(name: str, span: Span, known: Iterator[str] | tuple[str, ...], what: str = "") -> ArchError:
-    """The error for a name that means nothing here."""
+def unknown_name(name: str, span: Span, known: Iterable[str], what: str = "", here: Iterable[str] = ()) -> ArchError:
+    """The error for a name that means nothing here. `here` are the few that are shown where none of `known` is near."""
     suffix = f" {what}" if what else ""
-    return ArchError(Diagnostic("S01", f"unknown name `{name}`{suffix}", span, hints=did_you_mean(name, known)))
+    names = list(dict.fromkeys(here))
+    shown = (f"known here: {', '.join(f'`{n}`' for n in names)}",) if 0 < len(names) <= NAMES_SHOWN else ()
+    return ArchError(Diagnostic("S01", f"unknown name `{name}`{suffix}", span, hints=did_you_mean(name, known) or shown))
+
+
+def check_rank(axes: Sequence[Axis], span: Span) -> None:
+    if len(axes) > MAX_RANK:
+        raise ArchError(Diagnostic("S10", f"a tensor has at most {MAX_RANK} axes, not {len(axes)}", span))
+
+
+def name_span(item: syntax.Node, name: str) -> Span:
+    """Where in `item` the name stands that it defines."""
+    keyword = type(item).__name__.lower() if isinstance(item, syntax.Weight | syntax.Layer) else ""
+    column = item.span.source.line(item.span.line).index(name, item.span.column - 1 + len(keyword)) + 1
+    return Span(item.span.source, item.span.line, column, item.span.line, column + len(name))
+
+
+def names_in(node: object) -> Iterator[str]:
+    """Every name that a piece of syntax mentions."""
+    if isinstance(node, syntax.Name):
+        yield node.id
+    elif isinstance(node, tuple):
+        for item in node:
+            yield from names_in(item)
+    elif is_dataclass(node) and not isinstance(node, Span):
+        for part in fields(node):
+            yield from names_in(getattr(node, part.name))

@@ -12,8 +12,22 @@ from archspec.frontend import syntax
 from archspec.ir.graph import WeightSpec
 from archspec.ir.sizes import Axis, shape_text
 from archspec.lower.expressions import axis_number, decide, evaluate, evaluate_tensor
-from archspec.lower.scope import Poisoned, Scope, axis_of
-from archspec.lower.values import Function, Items, Num, Recipe, SharedLayer, Tensor, Truth, Value, kind_of
+from archspec.lower.files import in_library
+from archspec.lower.scope import Poisoned, Scope, axis_of, check_rank, name_span, names_in
+from archspec.lower.values import (
+    Function,
+    Items,
+    Module,
+    Num,
+    Recipe,
+    SharedLayer,
+    Tensor,
+    Text,
+    Truth,
+    Value,
+    kind_of,
+    spelled,
+)
 
 MAX_ELEMENTS = 2**40
 DEFAULT_INITIALIZER = "glorot"
@@ -35,7 +49,7 @@ def run_collecting(statements: tuple[syntax.Statement, ...], scope: Scope) -> No
             _run(item, scope)
         except (ArchError, Poisoned) as error:
             if isinstance(error, ArchError):
-                scope.context.problems += error.diagnostics
+                scope.context.report(error)
             for name, span in _defines(item):
                 scope.poison(name, span)
 
@@ -46,9 +60,9 @@ def _defines(item: syntax.Statement) -> Iterator[tuple[str, Span]]:
     elif isinstance(item, syntax.Let):
         yield from ((b.name, b.span) for b in item.bindings)
     elif isinstance(item, syntax.Weight | syntax.Layer):
-        yield item.name, item.span
-    elif isinstance(item, syntax.If):
-        for inner in (*item.then, *item.otherwise):
+        yield item.name, name_span(item, item.name)
+    elif isinstance(item, syntax.If | syntax.Over):
+        for inner in (*item.then, *item.otherwise) if isinstance(item, syntax.If) else item.body:
             yield from _defines(inner)
 
 
@@ -57,8 +71,7 @@ def _run(item: syntax.Statement, scope: Scope) -> None:
     if rule is None:
         raise _misplaced(item)
     before = scope.builder.origin
-    in_library = item.span.source.path.startswith("stdlib/")
-    span = before.span if in_library and before.span is not None else item.span
+    span = before.span if in_library(item.span) and before.span is not None else item.span
     with scope.builder.at(replace(before, path=scope.path, name="", span=span)):
         rule(item, scope)
 
@@ -75,30 +88,37 @@ def _misplaced(item: syntax.Statement) -> ArchError:
 def _let(item: syntax.Let, scope: Scope) -> None:
     for binding in item.bindings:
         value = evaluate(binding.value, scope.child(binding.name))
-        if isinstance(value, Tensor):
-            hint = f"write `{binding.name} = …` without `let`"
-            raise ArchError(Diagnostic("S09", "`let` names a number, not a tensor", binding.span, hints=(hint,)))
-        scope.define(binding.name, value, binding.span)
+        check_let(binding, value)
+        scope.define(binding.name, value, name_span(binding, binding.name))
+
+
+def check_let(binding: syntax.Binding, value: Value) -> None:
+    """Refuses what a `let` cannot name."""
+    if isinstance(value, Tensor | Items | Module):
+        hint = (f"write `{binding.name} = …` without `let`",) if isinstance(value, Tensor) else ()
+        message = f"`let` names a number, a string or a choice, not {kind_of(value)}"
+        raise ArchError(Diagnostic("S09", message, binding.value.span, hints=hint))
 
 
 def _weight(item: syntax.Weight, scope: Scope) -> None:
     axes = tuple(axis_of(axis_number(a, scope), scope.context) for a in item.axes)
+    check_rank(axes, item.span)
     path = f"{scope.path}/{item.name}"
     spec = WeightSpec(path, axes, _initializer(item, scope), item.frozen, item.span)
-    if path in scope.builder.weights:
+    if item.name not in scope.spans and path in scope.builder.weights:
         value = _shared_weight(spec, item, scope)
     else:
         _check_size(axes, item, scope)
         value = scope.builder.weight(spec)
         _stamp(value, item.name, scope)
-    scope.define(item.name, Tensor(value), item.span)
+    scope.define(item.name, Tensor(value), name_span(item, item.name))
 
 
 def _shared_weight(spec: WeightSpec, item: syntax.Weight, scope: Scope) -> int:
     known = scope.builder.specs[spec.path]
     if known.axes != spec.axes:
         message = f"the shared weight `{item.name}` is {shape_text(known.axes)} and would be {shape_text(spec.axes)} here"
-        hint = "all uses of a layer need inputs of one width"
+        hint = "all uses of a `layer` need inputs of one width; blocks called in place have weights of their own"
         raise ArchError(Diagnostic("S02", message, item.span, hints=(hint,)))
     return scope.builder.weights[spec.path]
 
@@ -109,8 +129,9 @@ def _check_size(axes: tuple[Axis, ...], item: syntax.Weight, scope: Scope) -> No
         size = axis.size.evaluate(scope.builder.sizes)
         total *= size if size is not None else 1
     if total > MAX_ELEMENTS:
-        message = f"the weight `{item.name}`{shape_text(axes)} would have {total:,} elements"
-        raise ArchError(Diagnostic("S10", message, item.span))
+        message = f"the weight `{item.name}{shape_text(axes)}` would have {total:,} elements"
+        hint = f"at most {MAX_ELEMENTS:,} are allowed"
+        raise ArchError(Diagnostic("S10", message, name_span(item, item.name), hints=(hint,)))
 
 
 def _initializer(item: syntax.Weight, scope: Scope) -> Recipe:
@@ -125,7 +146,8 @@ def _initializer(item: syntax.Weight, scope: Scope) -> Recipe:
     if not isinstance(value, Recipe):
         assert node is not None
         message = f"a weight is drawn from an initializer, not from {kind_of(value)}"
-        raise ArchError(Diagnostic("S09", message, node.span, hints=("weight W[D, H] ~ glorot",)))
+        hint = "such as glorot, he, orthogonal, zeros or normal(std=0.02)"
+        raise ArchError(Diagnostic("S09", message, node.span, hints=(hint,)))
     return value
 
 
@@ -135,7 +157,8 @@ def _layer(item: syntax.Layer, scope: Scope) -> None:
         message = f"a layer is a block with its settings, not {kind_of(value)}"
         hint = f"layer {item.name} = linear(H)"
         raise ArchError(Diagnostic("S09", message, item.value.span, hints=(hint,)))
-    scope.define(item.name, SharedLayer(value, f"{scope.path}/{item.name}", item.span), item.span)
+    span = name_span(item, item.name)
+    scope.define(item.name, SharedLayer(value, f"{scope.path}/{item.name}", span), span)
 
 
 def _assign(item: syntax.Assign, scope: Scope) -> None:
@@ -151,8 +174,9 @@ def _assign(item: syntax.Assign, scope: Scope) -> None:
     value = evaluate(item.value, inner)
     parts = value.items if isinstance(value, Items) else (value,)
     if len(parts) != len(item.targets) or not all(isinstance(p, Tensor) for p in parts):
-        message = f"{len(item.targets)} names on the left, {len(parts)} values on the right"
-        raise ArchError(Diagnostic("S04", message, item.span))
+        count = "1 value" if len(parts) == 1 else f"{len(parts)} values"
+        message = f"there are {len(item.targets)} names on the left and {count} on the right"
+        raise ArchError(Diagnostic("S04", message, item.targets[0].span.to(item.targets[-1].span)))
     for target, part in zip(item.targets, parts, strict=True):
         _define(target, part, scope, since)
 
@@ -184,11 +208,20 @@ def _stamp(value: int, name: str, scope: Scope) -> None:
 def _require(item: syntax.Require, scope: Scope) -> None:
     value = evaluate(item.condition, scope)
     if not isinstance(value, Truth):
-        message = f"`require` needs a truth value, not {kind_of(value)}"
-        raise ArchError(Diagnostic("S09", message, item.condition.span))
+        message = f"`require` needs a condition, true or false, not {kind_of(value)}"
+        raise ArchError(Diagnostic("S09", message, item.condition.span, hints=("require D % N == 0",)))
     if value.value is False:
         message = _filled(item.message.value, scope) if item.message else "this requirement does not hold"
-        raise ArchError(Diagnostic("S06", message, item.span, "required here"))
+        notes = () if item.message else tuple(_figures(item.condition, scope))
+        raise ArchError(Diagnostic("S06", message, item.condition.span, "required here", notes))
+
+
+def _figures(condition: syntax.Expression, scope: Scope) -> Iterator[str]:
+    """What the numbers in a condition are, a note each."""
+    for name in dict.fromkeys(names_in(condition)):
+        value = scope.find(name)
+        if isinstance(value, Num):
+            yield f"{name} is {value.text}"
 
 
 def _filled(message: str, scope: Scope) -> str:
@@ -199,7 +232,7 @@ def _filled(message: str, scope: Scope) -> str:
             value = scope.find(match.group(1))
         except Poisoned:
             return match.group(0)
-        return value.text if isinstance(value, Num) else match.group(0)
+        return spelled(value) if isinstance(value, Num | Text | Truth) else match.group(0)
 
     return re.sub(r"\{(\w+)\}", value_of, message)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
 from archspec.frontend import syntax
+from archspec.learning.treatment import matches
+from archspec.lower.align import held_by
 from archspec.lower.expressions import decide, evaluate, evaluate_tensor
 from archspec.lower.files import defined_twice
 from archspec.lower.recipes import OPTIMIZER, SCHEDULE, complete, recipe
@@ -16,6 +18,7 @@ from archspec.lower.values import Num, Recipe, Tensor, kind_of
 
 KEYS = ("loss", "metrics", "optimizer", "schedule", "clip", "stop", "batch", "epochs", "steps", "watch")
 RULE_KEYS = ("lr", "decay", "freeze")
+MAX_RULES = 200
 
 
 DEFAULT_OPTIMIZER = complete(OPTIMIZER, "adam")
@@ -56,33 +59,48 @@ def lower_train(section: syntax.Section, scope: Scope) -> Training:
     """Adds `loss` and `metric:NAME` to the graph's outputs and returns the rest of the section."""
     training = Training()
     seen: dict[str, Span] = {}
+    failed: set[str] = set()
     for item in section.body:
         try:
             training = _statement(item, training, seen, scope)
-        except ArchError as error:
-            scope.context.problems += error.diagnostics
-        except Poisoned:
-            continue
+        except (ArchError, Poisoned) as error:
+            failed |= {t.name for t in item.targets} if isinstance(item, syntax.Assign) else set()
+            if isinstance(error, ArchError):
+                scope.context.report(error if scope.nearby else _with_data_hint(error))
     if "loss" not in seen:
         hint = "loss = cross_entropy(z, y)"
         scope.context.problems.append(Diagnostic("T01", "`train` needs a loss", section.span, hints=(hint,)))
-    _check_stop(training, scope)
+    if "metrics" not in failed:
+        _check_stop(training, scope)
+    _check_rules(training, section, scope)
     return training
+
+
+def _with_data_hint(error: ArchError) -> ArchError:
+    """Without a `data` section, an unknown name in `train` is most often what the loss should compare with."""
+    hint = "`data` binds what the loss compares with: data { … y[B]: K = … }"
+    near = [d.code != "S01" or any(h.startswith("did you mean") for h in d.hints) for d in error.diagnostics]
+    return ArchError(d if n else replace(d, hints=(hint,)) for d, n in zip(error.diagnostics, near, strict=True))
 
 
 def _statement(item: syntax.Statement, training: Training, seen: dict[str, Span], scope: Scope) -> Training:
     if isinstance(item, syntax.Rule):
         return replace(training, rules=(*training.rules, _rule(item, scope)))
-    if not isinstance(item, syntax.Assign) or len(item.targets) != 1 or item.targets[0].indices is not None:
+    if not isinstance(item, syntax.Assign) or not _is_plain(item):
         raise ArchError(Diagnostic("T01", "`train` holds settings, `name = value`, and rules", item.span))
     target = item.targets[0]
     if target.name not in KEYS:
         hints = did_you_mean(target.name, KEYS)
         raise ArchError(Diagnostic("T01", f"`train` has no setting `{target.name}`", target.span, hints=hints))
     if target.name in seen:
-        raise ArchError(defined_twice(target.name, target.span, seen[target.name]))
+        raise ArchError(defined_twice(target.name, target.span, seen[target.name], "leave one of the two out"))
     seen[target.name] = target.span
     return _SETTERS[target.name](training, item.value, scope)
+
+
+def _is_plain(item: syntax.Assign) -> bool:
+    """`name = value`, with nothing but one name on the left."""
+    return len(item.targets) == 1 and item.targets[0].indices is None and item.targets[0].of is None
 
 
 def _loss(training: Training, node: syntax.Expression, scope: Scope) -> Training:
@@ -99,8 +117,9 @@ def _figure(node: syntax.Expression, name: str, scope: Scope) -> int:
         tensor = evaluate_tensor(node, inner)
     found = scope.builder.node(tensor.value)
     if found.axes or found.dtype != "float":
-        hint = "take its mean: mean(…)"
-        raise ArchError(Diagnostic("T03", f"`{name}` must be one number and is {found.shape}", node.span, hints=(hint,)))
+        hint = "take its mean: mean(…)" if found.dtype == "float" else "take the mean of numbers: mean(number(…))"
+        what = f"holds {held_by(found)}" if found.dtype != "float" else f"has the shape {found.shape}"
+        raise ArchError(Diagnostic("T03", f"`{name}` must be one number and {what}", node.span, hints=(hint,)))
     return tensor.value
 
 
@@ -172,12 +191,30 @@ def _check_stop(training: Training, scope: Scope) -> None:
         scope.context.problems.append(Diagnostic("T02", message, training.stop.span, hints=did_you_mean(figure, known)))
 
 
+def _check_rules(training: Training, section: syntax.Section, scope: Scope) -> None:
+    """There must be something left to train."""
+    rules = training.rules[:MAX_RULES]
+    if len(training.rules) > MAX_RULES:
+        message = f"`train` holds at most {MAX_RULES} rules"
+        scope.context.problems.append(Diagnostic("T04", message, training.rules[MAX_RULES].span))
+    for path, spec in scope.builder.specs.items():
+        freezes = [r.freeze for r in rules if r.freeze is not None and matches(r.pattern, path)]
+        if not (freezes[-1] if freezes else spec.frozen):
+            return
+    if "loss" in scope.builder.outputs and scope.builder.specs and not scope.context.problems:
+        span = next((r.span for r in reversed(rules) if r.freeze), None) or section.span
+        hint = "let one of them train, or leave `train` out"
+        scope.context.problems.append(
+            Diagnostic("T04", "every weight is frozen, so nothing is left to train", span, hints=(hint,))
+        )
+
+
 def _count(name: str) -> Callable[[Training, syntax.Expression, Scope], Training]:
     def setter(training: Training, node: syntax.Expression, scope: Scope) -> Training:
         value = evaluate(node, scope)
         if not isinstance(value, Num) or not isinstance(value.value, int) or not 1 <= value.value <= 10**9:
             shown = value.text if isinstance(value, Num) else kind_of(value)
-            message = f"`{name}` must be a whole number from 1 to 1000000000, not {shown}"
+            message = f"`{name}` must be a whole number from 1 to 1,000,000,000, not {shown}"
             raise ArchError(Diagnostic("T02", message, node.span))
         return replace(training, **{name: value.value})  # type: ignore[arg-type]
 
@@ -197,7 +234,7 @@ def _watch(training: Training, node: syntax.Expression, scope: Scope) -> Trainin
 def _rule(item: syntax.Rule, scope: Scope) -> Rule:
     rule = Rule(item.pattern.value, span=item.pattern.span)
     for statement in item.body:
-        if not isinstance(statement, syntax.Assign) or len(statement.targets) != 1:
+        if not isinstance(statement, syntax.Assign) or not _is_plain(statement):
             raise ArchError(Diagnostic("T04", "a rule holds settings: `decay = 0`", statement.span))
         rule = _rule_setting(rule, statement, scope)
     return rule
@@ -209,7 +246,7 @@ def _rule_setting(rule: Rule, statement: syntax.Assign, scope: Scope) -> Rule:
         hints = did_you_mean(name, RULE_KEYS)
         raise ArchError(Diagnostic("T04", f"a rule has no setting `{name}`", target.span, hints=hints))
     if getattr(rule, name) is not None:
-        raise ArchError(Diagnostic("S05", f"`{name}` is set twice in one rule", target.span))
+        raise ArchError(Diagnostic("S05", f"`{name}` is set twice in one rule", target.span, hints=("leave one out",)))
     if name == "freeze":
         return replace(rule, freeze=decide(statement.value, scope))
     value = evaluate(statement.value, scope)
@@ -231,15 +268,3 @@ _SETTERS: dict[str, Callable[[Training, syntax.Expression, Scope], Training]] = 
     "steps": _count("steps"),
     "watch": _watch,
 }
-
-
-def names_in(node: object) -> Iterator[str]:
-    """Every name that a piece of syntax mentions."""
-    if isinstance(node, syntax.Name):
-        yield node.id
-    elif isinstance(node, tuple):
-        for item in node:
-            yield from names_in(item)
-    elif is_dataclass(node) and not isinstance(node, Span):
-        for part in fields(node):
-            yield from names_in(getattr(node, part.name))

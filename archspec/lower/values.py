@@ -61,6 +61,11 @@ class Function:
     settings: Mapping[str, Value] = field(default_factory=dict)
     tensors: tuple[Tensor, ...] = ()
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The tensors that it still lacks."""
+        return tuple(t.name for t in self.block.tensors[len(self.tensors) :])
+
 
 @dataclass(frozen=True)
 class Builtin:
@@ -117,3 +122,10 @@ def kind_of(value: Value) -> str:
     if isinstance(value, Recipe):
         return f"an {value.kind}" if value.kind[0] in "aeiou" else f"a {value.kind}"
     return KINDS[type(value)]
+
+
+def spelled(value: Num | Text | Truth) -> str:
+    """A number, string or truth value as a spec writes it."""
+    if isinstance(value, Num):
+        return value.text
+    return value.value if isinstance(value, Text) else str(value.value).lower()

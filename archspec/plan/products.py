@@ -95,7 +95,7 @@ def product_call(s: Scalars, equation: str) -> Call:
     node = graph.nodes[group.root]
     arranged = _arrange(graph, node)
     assert arranged is not None
-    s.parameters.scratch(s.declare(extent(arranged.k, tuple(a.size.known(graph.sizes) for a in node.loops))))
+    s.parameters.scratch(extent(arranged.k, tuple(a.size.known(graph.sizes) for a in node.loops)))
     return finish(s, group, _Products(s, node, arranged).body(), equation)
 
 
@@ -173,6 +173,6 @@ class _Products:
         terms = []
         for loop in loops:
             if loop in self.s.counters and access.strides[loop].terms:
-                stride = self.s.declare(access.strides[loop])
-                terms += [(name, stride * factor) for name, factor in self.s.counters[loop]]
+                stride = access.strides[loop]
+                terms += [(name, self.s.declare(stride * factor)) for name, factor in self.s.counters[loop]]
         return Offset(tuple(terms))

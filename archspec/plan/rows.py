@@ -169,7 +169,7 @@ class _Rows:
         length = extent(self.group.inner_loops, self.s.extents)
         scratch = self.s.parameters.scratch(length * Size.number(len(wanted)))
         assert scratch == "scratch"
-        self.s.declare(length)
+        length = self.s.declare(length)
         for k, value in enumerate(wanted):
             terms = [("own", ONE), *self._inner_offset().terms]
             if k:

@@ -56,11 +56,11 @@ class Parameters:
             self._add(value, Parameter(self.names.new(wanted), "buffer", dtype, shape), value)
         return self.parameters[value].name
 
-    def size(self, symbol: str) -> None:
+    def size(self, symbol: str) -> str:
         key = ("size", symbol)
         if key not in self.parameters:
-            self.names.taken.add(symbol)
-            self._add(key, Parameter(symbol, "size", INT), symbol)
+            self._add(key, Parameter(self.names.new(symbol), "size", INT), symbol)
+        return self.parameters[key].name
 
     def stream(self, stream: str) -> str:
         key = ("stream", stream)
@@ -107,15 +107,11 @@ class Scalars:
         for dim, stride in enumerate(access.strides):
             if stride.terms and dim in self.counters:
                 terms += [(name, stride * factor) for name, factor in self.counters[dim]]
-        for _, stride in terms:
-            self.declare(stride)
-        return Offset(tuple(terms))
+        return Offset(tuple((name, self.declare(stride)) for name, stride in terms))
 
     def declare(self, size: Size) -> Size:
-        """`size`, once every open symbol in it is a parameter."""
-        for symbol in sorted(size.symbols):
-            self.parameters.size(symbol)
-        return size
+        """`size` with the name of a parameter for every open symbol in it."""
+        return size.renamed({symbol: self.parameters.size(symbol) for symbol in sorted(size.symbols)})
 
     def buffer(self, value: int) -> str:
         node = self.graph.nodes[value]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from archspec.runtime.program import State
 from archspec.runtime.stage import Array, Stage
 from archspec.runtime.weights import Segment
+
+if TYPE_CHECKING:
+    from archspec.runtime.program import State
 
 
 def segment_rows(stage: Stage, segment: Segment, state: State, scalars: Mapping[str, Array], number: int) -> NDArray[np.int64]:

@@ -1,0 +1,230 @@
+"""The tables of the language page, made from the registries: `python -m archspec.reference docs/language.md`.
+
+A page holds `<!-- table: NAME -->` … `<!-- end -->`; what stands between is written anew. Without a page all tables are
+printed. What a registry does not say of itself is said here, and a name without its line is an error.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from archspec.data.parameters import REQUIRED as NEEDED
+from archspec.data.parameters import Parameter as Setting
+from archspec.data.sources import SOURCES
+from archspec.data.splits import RULES
+from archspec.data.transforms import TRANSFORMS
+from archspec.learning import initializers, optimizers, schedules
+from archspec.learning.recipes import RECIPES, REQUIRED, RecipeType
+from archspec.lower.builtins import BUILTINS, REDUCTIONS
+from archspec.lower.files import STDLIB
+from archspec.lower.training import KEYS, RULE_KEYS
+from archspec.ops import OPS
+
+Rows = Iterable[Sequence[str]]
+LETTERS = ("a", "b", "c")
+
+BUILT = {
+    # name: (how it is called, what it gives, whether it has a gradient) where the registry of ops does not say it
+    "mean": ("mean[D](x)", "the sum over the number of points", True),
+    "one_hot": ("one_hot(y)", "1 at the index and 0 elsewhere, along the axis that `y` indexes, which comes last", False),
+    "iota": ("iota[T]", "0, 1, 2, … along `T`, as indices into `T`; `number(iota[T])` makes them numbers", False),
+    "dropout": ("dropout(x, p=0.5)", "x / (1 - p) with probability 1 - p, else 0, in training; x in evaluation", True),
+    "where": ("where(c, a, b)", "a where `c` holds, b elsewhere", True),
+    "stop_gradient": ("stop_gradient(a)", "a, a constant as far as the gradient is concerned", False),
+}
+SOURCE_SETTINGS = {
+    "path": "the file, relative to the spec's folder; a gzipped one is unpacked",
+    "header": "whether the first line names the columns; by default it does unless `columns` names them",
+    "delimiter": 'what stands between cells; `" "` means any run of blanks',
+    "missing": "cells that stand for no value",
+    "columns": "names of the columns, for a file without a header",
+    "skip": "lines to leave out at the top",
+    "validation": "another file, for the validation part",
+    "test": "another file, for the test part",
+}
+DATA = {
+    "log": "natural logarithm",
+    "log1p": "log(1 + x)",
+    "sqrt": "square root",
+    "abs": "absolute value",
+    "standardize": "(x - mean) / deviation, both of the training part; a constant column becomes 0",
+    "minmax": "(x - least) / range, both of the training part",
+    "fill": 'a number in place of each missing cell: `"mean"` or `"median"` of the training part, or the number given',
+    "one_hot": "one column for each category of the training part; an unknown or missing one is a row of zeros",
+    "concat": "columns side by side",
+    "holdout": "random rows for each part; `stratify` keeps the share of every class",
+    "tail": "the last rows for the test part, those before them for validation",
+}
+TRAIN = {
+    "loss": ("a tensor without axes, minimised", "required"),
+    "metrics": ("a list of tensors without axes, reported by the name of the block that makes them", "none"),
+    "optimizer": ("how weights are updated", "`adam`"),
+    "schedule": ("phases of the learning rate, joined by `|>`", "constant"),
+    "clip": ("a limit on the gradient", "none"),
+    "stop": ("when to end before `epochs` or `steps`", "never"),
+    "batch": ("rows in a step", "32"),
+    "epochs": ("passes over the training part", "10"),
+    "steps": ("updates in all; goes before `epochs`", "none"),
+    "watch": ("a list of the model's tensors by name; checked, not yet reported", "none"),
+}
+RULE = {
+    "lr": "learning rate in place of the optimiser's",
+    "decay": "weight decay in place of the optimiser's",
+    "freeze": "`true`: not trained",
+}
+
+
+def table(heads: Sequence[str], rows: Rows) -> str:
+    """A Markdown table."""
+    lines = [heads, ["---"] * len(heads), *([_cell(c) for c in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", "<br>")
+
+
+def code(text: str) -> str:
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
+
+
+# --- ops and the standard library ------------------------------------------------------------------------------------
+
+
+def ops() -> str:
+    rows = [(code(call), doc, "yes" if gradient else "no") for call, doc, gradient in map(_op, BUILTINS)]
+    return table(("op", "what it gives", "gradient"), rows)
+
+
+def _op(name: str) -> tuple[str, str, bool]:
+    if name in BUILT:
+        return BUILT[name]
+    op = OPS[name]
+    call = f"{name}[D](x)" if name in REDUCTIONS else f"{name}({', '.join(LETTERS[: op.arity])})"
+    return call, op.doc, op.gradient is not None
+
+
+def library() -> str:
+    """The blocks of every file of the standard library, each with its equations and the comment above it."""
+    parts = []
+    for path in sorted(STDLIB.glob("*.arch")):
+        rows = list(_blocks(path.read_text(encoding="utf-8")))
+        parts.append(f"**{path.stem.capitalize()}**\n\n{table(('block', 'equations', 'notes'), rows)}")
+    return "\n\n".join(parts)
+
+
+_BLOCK = re.compile(r"(?P<notes>(?:^#.*\n)*)^block (?P<head>.*) \{\n(?P<body>(?:^ .*\n)*)^\}", re.MULTILINE)
+
+
+def _blocks(text: str) -> Iterable[Sequence[str]]:
+    for found in _BLOCK.finditer(text):
+        notes = " ".join(line.lstrip("# ") for line in found["notes"].splitlines())
+        yield code(found["head"]), "\n".join(code(line.strip()) for line in found["body"].splitlines()), notes
+
+
+# --- recipes ---------------------------------------------------------------------------------------------------------
+
+
+def recipes(kind: str) -> str:
+    rows = [(code(_usage(r)), r.doc) for (k, _), r in RECIPES.items() if k == kind]
+    return table((kind, "what it does"), rows)
+
+
+def _usage(recipe: RecipeType) -> str:
+    given = [n if p.default is REQUIRED else f"{n}={_shown(p.default)}" for n, p in recipe.parameters.items()]
+    return f"{recipe.name}({', '.join(given)})" if given else recipe.name
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_shown, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+# --- data and training -----------------------------------------------------------------------------------------------
+
+
+def sources() -> str:
+    heads = ("setting of " + " and ".join(map(code, SOURCES)), "takes", "default", "meaning")
+    rows = [(code(s.name), s.kind.says, _default(s), SOURCE_SETTINGS[s.name]) for k in SOURCES.values() for s in k.settings]
+    return table(heads, rows)
+
+
+def _default(setting: Setting) -> str:
+    if setting.default is NEEDED:
+        return "required"
+    return "none" if setting.default in (None, ()) else code(_shown(setting.default))
+
+
+def transforms() -> str:
+    inputs = {name: ("columns", "columns", "…") if t.many else ("columns",) for name, t in TRANSFORMS.items()}
+    rows = [(code(_call(name, *inputs[name], *t.settings)), DATA[name]) for name, t in TRANSFORMS.items()]
+    return table(("transform", "what it gives"), rows)
+
+
+def splits() -> str:
+    rows = [(code(_call(name, *r.settings)), DATA[name]) for name, r in RULES.items()]
+    return table(("split", "what it does"), rows)
+
+
+def _call(name: str, *parts: str | Setting) -> str:
+    shown = [p if isinstance(p, str) else _argument(p) for p in parts]
+    return f"{name}({', '.join(shown)})"
+
+
+def _argument(setting: Setting) -> str:
+    if setting.default is NEEDED:
+        return setting.name
+    return f"{setting.name}=…" if setting.default is None else f"{setting.name}={_shown(setting.default)}"
+
+
+def train() -> str:
+    return table(("setting", "meaning", "default"), [(code(key), *TRAIN[key]) for key in KEYS])
+
+
+def rules() -> str:
+    return table(("setting of a rule", "meaning"), [(code(key), RULE[key]) for key in RULE_KEYS])
+
+
+# --- pages -----------------------------------------------------------------------------------------------------------
+
+TABLES: dict[str, Callable[[], str]] = {
+    "ops": ops,
+    "library": library,
+    "initializers": lambda: recipes(initializers.KIND),
+    "optimizers": lambda: recipes(optimizers.KIND),
+    "schedules": lambda: recipes(schedules.KIND),
+    "clipping": lambda: recipes("clipping"),
+    "stopping": lambda: recipes("stopping rule"),
+    "sources": sources,
+    "transforms": transforms,
+    "splits": splits,
+    "train": train,
+    "rules": rules,
+}
+_REGION = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def fill(page: str) -> str:
+    """The page with its tables made anew."""
+    return _REGION.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}\n{found[3]}", page)
+
+
+def main() -> None:
+    """Writes the tables into the pages that are named, or prints them all."""
+    for name in sys.argv[1:]:
+        path = Path(name)
+        path.write_text(fill(path.read_text(encoding="utf-8")), encoding="utf-8")
+    if not sys.argv[1:]:
+        print("\n\n".join(f"## {name}\n\n{make()}" for name, make in TABLES.items()))
+
+
+if __name__ == "__main__":
+    main()

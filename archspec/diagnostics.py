@@ -91,8 +91,7 @@ def _in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
 
 def render_all(diagnostics: Sequence[Diagnostic]) -> str:
     """Every message, with a blank line between; of very many, the first."""
-    more = len(diagnostics) - MOST_SHOWN
-    rest = [f"and {more:,} more"] if more > 0 else []
+    rest = ["and more: the first mistakes are shown"] if len(diagnostics) > MOST_SHOWN else []
     return "\n\n".join([*(render(d) for d in diagnostics[:MOST_SHOWN]), *rest])
 
 

@@ -2,13 +2,14 @@
 
 A fenced block is read by the words after its fence:
 
-    arch            a whole spec: every model in it is lowered; with `file=NAME` it is also written for the commands
-    arch context    the model that `arch body` blocks stand in, for `...`
-    arch data       the lines of a `data` section, bound to the files that `file=NAME` blocks make
-    arch refused    a spec with a mistake; the block after it, `text`, is the message
-    console         commands after `$ `, each with what it prints on stdout; `console not run` is left alone
-    python          a session with `>>> `; without one, see test_compiler_page
-    csv file=NAME   a file
+    arch             a whole spec: every model in it is lowered; with `file=NAME` it is also written for the commands
+    arch context     the model that `arch body` blocks stand in, for `...`
+    arch data        the lines of a `data` section, bound to the files that `file=NAME` blocks make
+    arch refused     a spec with a mistake; the block after it, `text`, is the message
+    arch lines FILE  lines of a file
+    console          commands after `$ `, each with what it prints on stdout; `console not run` is left alone
+    python           a session with `>>> `, or code of the compiler's page
+    csv file=NAME    a file
 
 Figures with a fraction may differ a little, since CPUs round sums differently. ARCHSPEC_UPDATE=1 writes what is printed
 into the pages.
@@ -56,7 +57,7 @@ class Block:
 
     @property
     def kind(self) -> str:
-        return " ".join(word for word in self.words if "=" not in word)
+        return " ".join(word for word in self.words if not set(word) & set("=/"))
 
     @property
     def file(self) -> str | None:
@@ -85,7 +86,18 @@ def replace(block: Block, text: str) -> None:
 
 
 def test_every_block_is_of_a_known_kind():
-    known = {"arch", "arch context", "arch body", "arch data", "arch refused", "text", "csv", "console", "console not run"}
+    known = {
+        "arch",
+        "arch lines",
+        "arch context",
+        "arch body",
+        "arch data",
+        "arch refused",
+        "text",
+        "csv",
+        "console",
+        "console not run",
+    }
     assert {block.kind for block in BLOCKS} <= known | {"python"}
 
 
@@ -124,6 +136,12 @@ def test_data(block, tmp_path):
     section = next(item for item in tree.items if isinstance(item, syntax.Section))
     dataset = bind(section, {"B": None, "F": None, "K": None}, {}, tmp_path)
     assert dataset.dims == {"F": 5, "K": 2} and dataset.classes == {"K": ("large", "small")}
+
+
+@pytest.mark.parametrize("block", blocks("arch lines"))
+def test_lines(block):
+    lines = (REPOSITORY / block.words[-1]).read_text(encoding="utf-8").splitlines()
+    assert set(block.text.splitlines()) <= set(lines)
 
 
 def write_files(page: str, folder: Path) -> None:
@@ -187,7 +205,7 @@ def same(shown: str, printed: str) -> bool:
     if NUMBER.sub("#", shown).split() != NUMBER.sub("#", printed).split():
         return False
     pairs = zip(NUMBER.findall(shown), NUMBER.findall(printed), strict=True)
-    return all(float(a) == pytest.approx(float(b), rel=0.1, abs=0.03) for a, b in pairs)
+    return all(float(a) == pytest.approx(float(b), rel=0.2, abs=0.06) for a, b in pairs)
 
 
 # --- Python ----------------------------------------------------------------------------------------------------------
@@ -235,9 +253,17 @@ def test_every_name_has_its_line():
 def test_links():
     for page, path in PAGES.items():
         text = path.read_text(encoding="utf-8")
-        headings = {re.sub(r"[^\w\- ]", "", h.lower()).strip().replace(" ", "-") for h in re.findall(r"^#+ (.*)$", text, re.M)}
-        for target in re.findall(r"\]\(([^)]+)\)", text):
-            if target.startswith("#"):
-                assert target[1:] in headings, f"{page}: {target}"
-            elif "://" not in target:
-                assert (path.parent / target).exists(), f"{page}: {target}"
+        prose = re.sub(r"`[^`\n]*`", "", FENCE.sub("", text))
+        for target in re.findall(r"\]\(([^)]+)\)", prose):
+            file, _, heading = target.partition("#")
+            if "://" in target:
+                continue
+            there = path.parent / file if file else path
+            assert there.exists(), f"{page}: {target}"
+            assert not heading or heading in headings_of(there), f"{page}: {target}"
+
+
+def headings_of(path):
+    """The anchors of a page, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", path.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}

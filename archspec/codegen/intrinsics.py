@@ -56,6 +56,29 @@ maximum, minimum = _extremum("maximum"), _extremum("minimum")
 
 
 @intrinsic
+def accumulate(typing, total, value):
+    """total + value as part of a sum along a row, whose order LLVM may choose once for all rows: vectors of partial sums."""
+    kind = types.float64 if types.float64 in (total, value) else types.float32
+
+    def emit(context, builder, signature, arguments):
+        return builder.fadd(*arguments, flags=["reassoc", "contract", "nsz"])
+
+    return kind(kind, kind), emit
+
+
+@intrinsic
+def fence(typing):
+    """No instruction at all, but LLVM keeps it once for each turn of its loop. So turns of a loop over rows are never
+    mixed into vectors across rows, and the bits of a row do not hang on its place, on the batch or on the threads."""
+
+    def emit(context, builder, signature, arguments):
+        builder.asm(ir.FunctionType(ir.VoidType(), []), "", "", [], side_effect=True)
+        return context.get_dummy_value()
+
+    return types.void(), emit
+
+
+@intrinsic
 def fetch_add(typing, pointer, amount):
     """Adds to a counter that threads share and returns what it was before."""
 

@@ -25,9 +25,9 @@ from archspec.codegen import driver, intrinsics, tiles
 from archspec.codegen.shapes import TileShape
 from archspec.ops import OPS
 
-# `fast` would also drop NaN and infinity checks and divide by estimates, which differ between vector and scalar code.
-FLAGS = {"contract", "reassoc", "nsz"}
-EXACT = {"contract", "nsz"}
+# More would let scalar and vector code of one loop differ: `reassoc` in the order of sums, `arcp` in estimates for
+# divisions. `nnan` and `ninf` would drop checks. Sums along rows are reordered by `accumulate` alone.
+FLAGS = {"contract", "nsz"}
 WORD = ir.IntType(64)
 FLOATS = {"f4": np.float32, "f8": np.float64}
 
@@ -128,6 +128,8 @@ def _environment(precision: str, shape: TileShape) -> dict[str, Any]:
         "number": float_type,
         "maximum": intrinsics.maximum,
         "minimum": intrinsics.minimum,
+        "accumulate": intrinsics.accumulate,
+        "fence": intrinsics.fence,
     }
     tile = tiles.TileShape(shape.rows, shape.vectors, shape.lanes, shape.fused)
     primitives = tiles.primitives({"f4": "float32", "f8": "float64"}[precision], tile)
@@ -136,7 +138,7 @@ def _environment(precision: str, shape: TileShape) -> dict[str, Any]:
 
 
 def _scalar_functions(precision: str, names: dict[str, Any]) -> dict[str, Any]:
-    """The ops' scalar functions, compiled with exact flags: their range reductions must not be reassociated."""
+    """The ops' scalar functions."""
     helpers = {**names, "bits_of": intrinsics.bits_of, "float_of": intrinsics.float_of}
     bodies: dict[str, Any] = {}
     for op in OPS:
@@ -144,7 +146,7 @@ def _scalar_functions(precision: str, names: dict[str, Any]) -> dict[str, Any]:
             bodies[name] = versions[precision]
     made: dict[str, Any] = {}
     for name, body in bodies.items():
-        made[name] = made[body.__name__] = njit(fastmath=EXACT, error_model="numpy")(_with_globals(body, helpers))
+        made[name] = made[body.__name__] = njit(fastmath=FLAGS, error_model="numpy")(_with_globals(body, helpers))
     for name, function in made.items():
         function.py_func.__globals__.update({n: f for n, f in made.items() if n != name})
     return {name: made[name] for name in bodies}

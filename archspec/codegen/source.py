@@ -142,7 +142,7 @@ class _Printer:
             self.line(f"{INDENT}{s.name} = {value}")
             self.line(f"{INDENT}{s.name}_at = {offset_text(s.position)}")
         elif s.op == "sum":
-            self.line(f"{s.name} += {value}")
+            self.line(f"{s.name} = accumulate({s.name}, {value})")
         else:
             self.line(f"{s.name} = {OPS[s.op].scalar.format(s.name, value)}")
 
@@ -158,6 +158,8 @@ class _Printer:
         if s.kind == "parallel" and not self.shared:
             self.line(f"for {s.variable} in range({_share(extent, 0)}, {_share(extent, 1)}):")
             with _Nested(self, shared=True):
+                if any(isinstance(inner, k.For) for inner in s.body):
+                    self.line("fence()")
                 self._body(s.body)
         else:
             self.line(f"for {s.variable} in range({extent}):")

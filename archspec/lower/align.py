@@ -18,6 +18,7 @@ SIGNS = {
     "multiply": "*",
     "divide": "/",
     "power": "^",
+    "negate": "-",
     "contract": "@",
     "equal": "==",
     "not_equal": "!=",

@@ -345,6 +345,8 @@ def _tensor_binary(node: syntax.Binary, left: Value, right: Value, scope: Scope)
         raise _no_operand(node, left, right, Tensor, Num, Truth)
     if node.operator == "%":
         raise ArchError(Diagnostic("S09", "`%` works on numbers, not on tensors", node.span))
+    if node.operator == "/" and isinstance(right, Num) and right.value == 0:
+        raise ArchError(Diagnostic("S07", "division by zero", node.span))
     if node.operator == "^" and isinstance(right, Num) and right.value == 2:
         return combine("square", [left], node.span, scope)
     return combine(OPS_BY_SIGN[node.operator], [left, right], node.span, scope)

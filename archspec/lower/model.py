@@ -17,8 +17,8 @@ from archspec.lower.arithmetic import LARGEST
 from archspec.lower.calls import in_declared_order, undefined_result
 from archspec.lower.expressions import axis_number, evaluate
 from archspec.lower.files import SpecFile
-from archspec.lower.scope import Context, Poisoned, Scope, axis_of, check_rank, name_span, names_in
-from archspec.lower.statements import check_let, run_body, run_collecting
+from archspec.lower.scope import Context, Poisoned, Scope, axis_of, check_rank, elements, name_span, names_in
+from archspec.lower.statements import MAX_ELEMENTS, check_let, run_body, run_collecting
 from archspec.lower.training import Training, lower_train
 from archspec.lower.values import Num, Tensor, Text, Truth, Value, kind_of
 
@@ -77,7 +77,8 @@ class _Lowering:
         block = _choose_model(self.file, wanted)
         results, scope = self._model(block, root)
         self._refuse_generate()
-        training = self._train(scope)
+        training = self._train(scope) if self._is_trained(block) else None
+        self._check_tensors()
         if self.context.problems:
             raise ArchError(self.context.problems)
         graph = self.context.builder.graph()
@@ -157,11 +158,11 @@ class _Lowering:
         declared = [b.name for i in self.file.tree.items if isinstance(i, syntax.Let) for b in i.bindings]
         for name in self.overrides:
             if name not in declared:
-                hints = did_you_mean(name, declared) or ("only a `let` of the spec can be set",)
+                hints = did_you_mean(str(name), declared) or ("only a `let` of the spec can be set",)
                 self.context.problems.append(Diagnostic("U02", f"the spec has no setting `{name}`", hints=hints))
         for name, size in self.given.items():
             if name not in self.dims:
-                hints = did_you_mean(name, self.dims)
+                hints = did_you_mean(str(name), self.dims)
                 self.context.problems.append(Diagnostic("U02", f"the spec has no axis `{name}`", hints=hints))
             elif not isinstance(size, int) or isinstance(size, bool) or size < 1:
                 message = f"the size of `{name}` must be a whole number of at least 1, not {size!r}"
@@ -263,6 +264,23 @@ class _Lowering:
                 self._attempt(name, t.span, scope, partial(self._declare, t.name, t.indices or (), t.of, t.span, scope))
         return lower_train(section, scope)
 
+    def _is_trained(self, block: syntax.Block) -> bool:
+        """Whether `train` means this one of several models: it uses the results of this one, or of none."""
+        section = self.file.sections.get("train")
+        used = set(names_in(section.body)) if section else set()
+        theirs = {r.name for model in self.file.models() for r in model.results}
+        return bool(used & {r.name for r in block.results}) or not used & theirs
+
+    def _check_tensors(self) -> None:
+        """No tensor, whatever the size of the axes that are still open, may be larger than any memory."""
+        builder = self.context.builder
+        for axes, node in {n.axes: n for n in reversed(builder.nodes)}.items():
+            if elements(axes, builder.sizes) > MAX_ELEMENTS:
+                name = f"`{node.origin.name}{node.shape}`" if node.origin.name else node.shape
+                message = f"the tensor {name} would have at least {elements(axes, builder.sizes):,} elements"
+                hint = f"at most {MAX_ELEMENTS:,} are possible"
+                raise ArchError([*self.context.problems, Diagnostic("S10", message, node.origin.span, hints=(hint,))])
+
     def _refuse_generate(self) -> None:
         section = self.file.sections.get("generate")
         if section is not None:
@@ -333,11 +351,12 @@ def _choose_model(file: SpecFile, wanted: str | None) -> syntax.Block:
 
 def _override(binding: syntax.Binding, default: Value, given: Setting) -> Value:
     """The value that replaces a `let`'s; it must be of the same kind."""
+    span = name_span(binding, binding.name)
     shown = str(given).lower() if isinstance(given, bool) else repr(given)
     whole = isinstance(given, int) or (isinstance(default, Num) and isinstance(default.value, int))
     if isinstance(given, int | float) and (not math.isfinite(given) or (whole and abs(given) > LARGEST)):
         message = f"`{binding.name}` cannot be set to {shown}: it is not a number within the limits"
-        raise ArchError(Diagnostic("U02", message, binding.span))
+        raise ArchError(Diagnostic("U02", message, span))
     if isinstance(default, Truth) and isinstance(given, bool):
         return Truth(given)
     if isinstance(default, Text) and isinstance(given, str):
@@ -345,8 +364,8 @@ def _override(binding: syntax.Binding, default: Value, given: Setting) -> Value:
     if isinstance(default, Num) and isinstance(given, int | float) and not isinstance(given, bool):
         if isinstance(default.value, int) and isinstance(given, float) and not given.is_integer():
             message = f"`{binding.name}` is a whole number and cannot be set to {shown}"
-            raise ArchError(Diagnostic("U02", message, binding.span))
+            raise ArchError(Diagnostic("U02", message, span))
         whole = isinstance(default.value, int)
         return Num.integer(int(given)) if whole else Num(float(given))
     message = f"`{binding.name}` is {kind_of(default)} and cannot be set to {shown}"
-    raise ArchError(Diagnostic("U02", message, binding.span))
+    raise ArchError(Diagnostic("U02", message, span))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 
 from archspec.diagnostics import MOST_SHOWN, ArchError, Diagnostic, Span, did_you_mean
@@ -38,6 +39,7 @@ class Context:
     active: tuple[str, ...] = ()
     steps: int = 0
     exhausted: bool = False
+    elements: int = 0
 
     def report(self, error: ArchError) -> None:
         """Keeps the mistakes of `error` and goes on; where there are very many already, they are enough."""
@@ -138,6 +140,11 @@ def unknown_name(name: str, span: Span, known: Iterable[str], what: str = "", he
     names = list(dict.fromkeys(here))
     shown = (f"known here: {', '.join(f'`{n}`' for n in names)}",) if 0 < len(names) <= NAMES_SHOWN else ()
     return ArchError(Diagnostic("S01", f"unknown name `{name}`{suffix}", span, hints=did_you_mean(name, known) or shown))
+
+
+def elements(axes: Sequence[Axis], sizes: Mapping[str, int]) -> int:
+    """How many elements `axes` span, those that are open counted as 1."""
+    return math.prod(axis.size.evaluate(sizes) or 1 for axis in axes)
 
 
 def check_rank(axes: Sequence[Axis], span: Span) -> None:

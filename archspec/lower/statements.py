@@ -13,7 +13,7 @@ from archspec.ir.graph import WeightSpec
 from archspec.ir.sizes import Axis, shape_text
 from archspec.lower.expressions import axis_number, decide, evaluate, evaluate_tensor
 from archspec.lower.files import in_library
-from archspec.lower.scope import Poisoned, Scope, axis_of, check_rank, name_span, names_in
+from archspec.lower.scope import Poisoned, Scope, axis_of, check_rank, elements, name_span, names_in
 from archspec.lower.values import (
     Function,
     Items,
@@ -29,7 +29,7 @@ from archspec.lower.values import (
     spelled,
 )
 
-MAX_ELEMENTS = 2**40
+MAX_ELEMENTS = 2**34
 DEFAULT_INITIALIZER = "glorot"
 
 
@@ -124,13 +124,16 @@ def _shared_weight(spec: WeightSpec, item: syntax.Weight, scope: Scope) -> int:
 
 
 def _check_size(axes: tuple[Axis, ...], item: syntax.Weight, scope: Scope) -> None:
-    total = 1
-    for axis in axes:
-        size = axis.size.evaluate(scope.builder.sizes)
-        total *= size if size is not None else 1
-    if total > MAX_ELEMENTS:
-        message = f"the weight `{item.name}{shape_text(axes)}` would have {total:,} elements"
-        hint = f"at most {MAX_ELEMENTS:,} are allowed"
+    """Bounds what all weights take together. Once they are too large, one message says so."""
+    context = scope.context
+    if context.elements > MAX_ELEMENTS:
+        raise Poisoned
+    total = elements(axes, scope.builder.sizes)
+    context.elements += total
+    if context.elements > MAX_ELEMENTS:
+        weight = f"the weight `{item.name}{shape_text(axes)}`"
+        message = f"{weight} would have {total:,} elements" if total > MAX_ELEMENTS else f"with {weight} there are too many"
+        hint = f"all weights together have at most {MAX_ELEMENTS:,} elements"
         raise ArchError(Diagnostic("S10", message, name_span(item, item.name), hints=(hint,)))
 
 

@@ -64,10 +64,11 @@ def lower_train(section: syntax.Section, scope: Scope) -> Training:
         try:
             training = _statement(item, training, seen, scope)
         except (ArchError, Poisoned) as error:
-            failed |= {t.name for t in item.targets} if isinstance(item, syntax.Assign) else set()
+            names = {t.name for t in item.targets} if isinstance(item, syntax.Assign) else set()
+            failed |= names
             if isinstance(error, ArchError):
-                scope.context.report(error if scope.nearby else _with_data_hint(error))
-    if "loss" not in seen:
+                scope.context.report(_with_data_hint(error) if names & {"loss", "metrics"} and not scope.nearby else error)
+    if "loss" not in seen and "loss" not in failed:
         hint = "loss = cross_entropy(z, y)"
         scope.context.problems.append(Diagnostic("T01", "`train` needs a loss", section.span, hints=(hint,)))
     if "metrics" not in failed:

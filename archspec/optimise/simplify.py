@@ -105,9 +105,13 @@ def _merge_factors(builder: Builder, node: Node) -> int | None:
 
 
 def _scalar_divisor(builder: Builder, node: Node) -> int | None:
-    """x / s  ->  x * (1 / s) for a scalar s: one division instead of one an element."""
+    """x / s  ->  x * (1 / s) for a scalar s: one division instead of one an element.
+
+    Not for a sum along a row: it is divided once a row, and a mean must be exact where it can be, since x - mean(x) has
+    only its last digits left when x is large.
+    """
     _, (a, b) = _terms(builder, node)
-    if b.index or not a.index or _is_constant(builder, a.value):
+    if b.index or not a.index or _is_constant(builder, a.value) or builder.node(a.value).reduced:
         return None
     return (a * (1.0 / b)).value
 

@@ -132,9 +132,12 @@ def plan_text(made: Plan, float_nbytes: int, sizes: Mapping[str, int]) -> str:
         span = call.origin.span
         place = f"   # {span.source.path}:{span.line}" if span else ""
         lines.append(f"{i:3}  {call.kernel.name}({reads}) -> {writes}{place}")
-    memory = lay_out(made, sizes, float_nbytes)
+    gradients = frozenset(v for name, v in made.graph.outputs.items() if name.startswith("gradient:"))
+    memory = lay_out(made, sizes, float_nbytes, gradients)
     shown = ", ".join(f"{k} = {v}" for k, v in sizes.items())
-    lines.append(f"\nmemory with {shown}: {memory.total:,} bytes; at least {memory.lower_bound:,} are alive at once")
+    lines.append(
+        f"\nmemory with {shown}: {memory.total:,} bytes; at least {memory.lower_bound:,} are alive at once; gradients lie in a buffer of their own"
+    )
     for value, offset in sorted(memory.offsets.items(), key=lambda item: item[1]):
         first, last = made.lifetimes[value]
         lines.append(

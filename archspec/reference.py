@@ -11,15 +11,22 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from archspec.data.files import MAX_BYTES
 from archspec.data.parameters import REQUIRED as NEEDED
 from archspec.data.parameters import Parameter as Setting
 from archspec.data.sources import SOURCES
 from archspec.data.splits import RULES
 from archspec.data.transforms import TRANSFORMS
+from archspec.frontend.source import LARGEST_FILE
 from archspec.learning import initializers, optimizers, schedules
 from archspec.learning.recipes import RECIPES, REQUIRED, RecipeType
+from archspec.lower.arithmetic import LARGEST
 from archspec.lower.builtins import BUILTINS, REDUCTIONS
-from archspec.lower.files import STDLIB
+from archspec.lower.calls import MAX_DEPTH
+from archspec.lower.expressions import MAX_COPIES
+from archspec.lower.files import MAX_FILES, STDLIB
+from archspec.lower.scope import MAX_NODES, MAX_RANK
+from archspec.lower.statements import MAX_ELEMENTS
 from archspec.lower.training import KEYS, RULE_KEYS
 from archspec.ops import OPS
 
@@ -193,6 +200,21 @@ def rules() -> str:
     return table(("setting of a rule", "meaning"), [(code(key), RULE[key]) for key in RULE_KEYS])
 
 
+def limits() -> str:
+    rows = {
+        "bytes of a spec": LARGEST_FILE,
+        "imported files": MAX_FILES,
+        "blocks inside one another": MAX_DEPTH,
+        "copies in a `repeat`": MAX_COPIES,
+        "axes of a tensor": MAX_RANK,
+        "nodes of the graph, before differentiation": MAX_NODES,
+        "elements of a weight": MAX_ELEMENTS,
+        "whole numbers": LARGEST,
+        "bytes of a data file, unpacked": MAX_BYTES,
+    }
+    return table(("what", "at most"), [(what, f"{count:,}") for what, count in rows.items()])
+
+
 # --- pages -----------------------------------------------------------------------------------------------------------
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -208,6 +230,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "splits": splits,
     "train": train,
     "rules": rules,
+    "limits": limits,
 }
 _REGION = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

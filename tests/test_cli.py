@@ -66,7 +66,7 @@ def test_done(archspec, small):
 def test_failed_while_running(archspec, small):
     process = archspec("run", "small.arch", "--set", "lr=1e38", "--set", "steps=50", "--out", "out", cwd=small)
     assert process.returncode == 1
-    assert "error[R04]: step 2: the weights are not finite" in process.stderr
+    assert "error[R04]: step " in process.stderr and "not finite" in process.stderr
     assert not (small / "out" / "weights.safetensors").exists()
 
 

@@ -27,16 +27,21 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from support import REPOSITORY, command_environment
 
 import archspec
 from archspec import reference
-from archspec.data import bind
+from archspec.data import bind, transforms
 from archspec.diagnostics import Source
 from archspec.frontend import syntax
 from archspec.frontend.parse import parse
+from archspec.ir.build import Builder, Loops, rebuild
+from archspec.ir.graph import Graph, Node
+from archspec.ir.verify import verify
 from archspec.learning.recipes import RECIPES
 from archspec.lower.builtins import BUILTINS
 from archspec.lower.files import library_names
@@ -226,6 +231,67 @@ def test_python_sessions(page, clone, shell, monkeypatch):
     with contextlib.redirect_stdout(report):
         failed, _ = doctest.DocTestRunner(Checker(), optionflags=doctest.ELLIPSIS).run(test)
     assert not failed, report.getvalue()
+
+
+# --- the compiler's page ---------------------------------------------------------------------------------------------
+
+
+def compiler_example(word):
+    """The code of the page for those who change the compiler that mentions `word`."""
+    return next(b.text for b in blocks_of("docs/compiler.md") if b.words[0] in ("python", "arch") and word in b.text)
+
+
+def test_the_layer_that_the_page_adds():
+    model = "dim B, D = 6, K = 3\nmodel m(x[B,D]) -> z[B,K] {\n  z = x |> glu(K)\n}\n"
+    program = archspec.loads(compiler_example("block glu") + model).compile(dims={}, precision="f64")
+    x, w = np.linspace(-1, 1, 12).reshape(2, 6), dict(program.weights)
+    up, gate = (x @ w[f"m/z/glu/y/{name}/W"] for name in ("linear", "linear_2"))
+    np.testing.assert_allclose(program.forward(x=x)["z"], up / (1 + np.exp(-gate)))
+
+
+ATAN = """
+import math
+import numpy as np
+from archspec.ops.record import OPS, Op
+
+def atan_scalar(x):
+    return math.atan(x)
+
+{example}
+import archspec
+spec = archspec.loads("dim B\\nmodel m(x[B]) -> z[] {{ weight w[] ~ 0.7; z = sum(atan(w * x)) }}\\ntrain {{ loss = z }}")
+program = spec.compile(dims={{}}, precision="f64")
+x = np.array([0.3, -1.7, 2.0])
+loss, gradient = program.gradient(x=x)
+np.testing.assert_allclose(loss, np.arctan(0.7 * x).sum())
+np.testing.assert_allclose(gradient["m/w"], (x / (1 + (0.7 * x) ** 2)).sum())
+"""
+
+
+def test_the_op_that_the_page_adds():
+    """In a process of its own, since the registry is one for all tests."""
+    code = ATAN.format(example=compiler_example("atan"))
+    environment = command_environment() | {"ARCHSPEC_CACHE": "off"}
+    process = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+
+
+def test_the_pass_that_the_page_adds():
+    names = {"Builder": Builder, "Loops": Loops, "Graph": Graph, "Node": Node, "rebuild": rebuild}
+    exec(compiler_example("def double_to_sum"), names)
+    graph = archspec.loads("dim B\nmodel m(x[B]) -> z[B] { z = 2 * x }").stages().graph
+    changed = verify(names["double_to_sum"](graph))
+    assert [changed.nodes[v].op for v in changed.outputs.values()] == ["add"]
+
+
+def test_the_transform_that_the_page_adds(monkeypatch, tmp_path):
+    names: dict[str, Any] = {"np": np}
+    exec(compiler_example("fit_center"), names)
+    monkeypatch.setitem(transforms.TRANSFORMS, "center", transforms.Transform(names["center"], names["fit_center"]))
+    (tmp_path / "t.csv").write_text("a\n1\n2\n6\n")
+    tree = parse(Source("t.arch", 'data {\n  x[B] = csv("t.csv")["a"] |> center\n}'))
+    dataset = bind(tree.items[0], {"B": None}, {}, tmp_path)
+    assert dataset.field("x").array.tolist() == [-2, -1, 3]
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------

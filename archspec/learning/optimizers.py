@@ -92,7 +92,8 @@ def _rmsprop(
     spread = new["v"]
     if a["centered"]:
         new["mean"] = states["mean"] * a["rho"] + g * (1.0 - a["rho"])
-        spread = spread - new["mean"] * new["mean"]
+        # The difference of two equal numbers may round to less than 0.
+        spread = (spread - new["mean"] * new["mean"]).apply("maximum", w.loops.number(0.0))
     direction = g / (spread.apply("sqrt") + a["eps"])
     if a["momentum"]:
         direction = new["velocity"] = states["velocity"] * a["momentum"] + direction

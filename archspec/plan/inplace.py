@@ -42,6 +42,8 @@ def _alike(graph: Graph, group: Group, value: int, operand: int, accesses: set[t
     a, b = graph.nodes[value], graph.nodes[operand]
     if a.dtype != b.dtype or a.axes != b.axes or len(accesses) != 1:
         return False
+    if set(group.place[value][: len(a.axes)]) != set(range(len(group.space))):
+        return False  # a loop that the value does not span would meet it again, already written over
     rank = len(group.space)
     there = Access.of(b.axes, next(iter(accesses)), rank, graph.sizes)
     return there == Access.of(a.axes, group.place[value][: len(a.axes)], rank, graph.sizes)

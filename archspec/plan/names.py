@@ -12,7 +12,22 @@ import unicodedata
 
 RESERVED = frozenset(
     {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), "np", "math", "F", "number", "maximum", "minimum", "at"}
-    | {"tile", "tile_onto", "pack_right", "pack_left", "MR", "NR", "thread", "threads", "share", "own", "uniform", "accumulate", "fence", "room"}
+    | {
+        "tile",
+        "tile_onto",
+        "pack_right",
+        "pack_left",
+        "MR",
+        "NR",
+        "thread",
+        "threads",
+        "share",
+        "own",
+        "uniform",
+        "accumulate",
+        "fence",
+        "room",
+    }
     | {"exp", "expm1", "log", "log1p", "sigmoid", "tanh", "erf", "sin", "cos", "power", "cuda", "args", "numba"}
 )
 

@@ -135,9 +135,9 @@ def plan_text(made: Plan, float_nbytes: int, sizes: Mapping[str, int]) -> str:
     gradients = frozenset(v for name, v in made.graph.outputs.items() if name.startswith("gradient:"))
     memory = lay_out(made, sizes, float_nbytes, gradients)
     shown = ", ".join(f"{k} = {v}" for k, v in sizes.items())
-    lines.append(
-        f"\nmemory with {shown}: {memory.total:,} bytes; at least {memory.lower_bound:,} are alive at once; gradients lie in a buffer of their own"
-    )
+    lines.append(f"\nmemory with {shown}: {memory.total:,} bytes; at least {memory.lower_bound:,} are alive at once")
+    if gradients:
+        lines.append("gradients lie in a buffer of their own")
     for value, offset in sorted(memory.offsets.items(), key=lambda item: item[1]):
         first, last = made.lifetimes[value]
         lines.append(

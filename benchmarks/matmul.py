@@ -30,7 +30,8 @@ from numba.core.targetconfig import ConfigStack
 from numba.extending import intrinsic
 
 from archspec.codegen.machine import this_machine
-from archspec.codegen.tiles import INDEX, NBYTES, Blocking, Emitter, Number, TileShape, at, blocking, primitives, tile_shape
+from archspec.codegen.shapes import NBYTES, Blocking, TileShape, blocking, tile_shape
+from archspec.codegen.tiles import INDEX, Emitter, Number, at, primitives
 
 FORWARD = [(128, 784, 512), (128, 512, 512), (128, 512, 10), (32, 64, 128), (32, 128, 10), (768, 128, 384)]
 FORWARD += [(768, 128, 512), (768, 512, 128), (2048, 256, 1024), (16, 128, 512)]

@@ -44,7 +44,8 @@ def product_shape(kernel: Kernel, precision: str) -> TileShape:
     """The register tile of a kernel: narrow where its product has few columns."""
     product = next((s for s in kernel.body if isinstance(s, Product)), None)
     columns = product.n[1].constant if product is not None else None
-    return tile_shape(precision, this_machine().names, columns)
+    rows = product.m[1].constant if product is not None else None
+    return tile_shape(precision, this_machine().names, rows, columns)
 
 
 _MADE: dict[str, bytes] = {}

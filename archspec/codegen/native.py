@@ -131,8 +131,7 @@ def _environment(precision: str, shape: TileShape) -> dict[str, Any]:
         "accumulate": intrinsics.accumulate,
         "fence": intrinsics.fence,
     }
-    tile = tiles.TileShape(shape.rows, shape.vectors, shape.lanes, shape.fused)
-    primitives = tiles.primitives({"f4": "float32", "f8": "float64"}[precision], tile)
+    primitives = tiles.primitives({"f4": "float32", "f8": "float64"}[precision], shape)
     products = {name: getattr(primitives, name) for name in primitives._fields}
     return {**names, **_scalar_functions(precision, names), **products, "at": tiles.at}
 

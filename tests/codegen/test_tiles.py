@@ -14,7 +14,8 @@ import pytest
 from numba import cfunc, types
 
 from archspec.codegen.machine import this_machine
-from archspec.codegen.tiles import TileShape, at, blocking, primitives, tile_shape
+from archspec.codegen.shapes import TileShape, blocking, tile_shape
+from archspec.codegen.tiles import at, primitives
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -17,6 +17,7 @@ from archspec.lower.values import Function, Items, Num, SharedLayer, Tensor, Val
 
 MAX_DEPTH = 40
 MAX_NOTES = 3
+CALL_STEPS = 10  # what laying out a call costs, in expressions
 Positional = Sequence[tuple[Value, Span]]
 Named = Mapping[str, tuple[Value, syntax.Argument]]
 
@@ -75,6 +76,9 @@ def _take_named(
     if name in {t.name for t in block.tensors}:
         given.tensors[name] = (_as_tensor(block, name, value, argument.value.span, scope), argument.value.span)
     elif name in {s.name for s in block.settings}:
+        if isinstance(value, Tensor):
+            message = f"`{name}` of `{block.name}` is a setting and takes no tensor"
+            raise ArchError(Diagnostic("S04", message, argument.value.span, hints=(usage(block),)))
         given.settings[name], given.spans[name] = value, argument.value.span
     else:
         known = [*(t.name for t in block.tensors), *(s.name for s in block.settings)]
@@ -126,7 +130,8 @@ def _instantiate(function: Function, given: Arguments, path: str, where: Span, s
     context, block = scope.context, function.block
     if len(context.active) >= MAX_DEPTH:
         raise ArchError(_too_deep(block, context.active, where))
-    inner = Scope(context, function.file, path, parent=context.file_scope(function.file))
+    context.step(where, CALL_STEPS)
+    inner = Scope(context, function.file, path, parent=context.file_scope(function.file), body=block.body)
     context.active += (block.name,)
     try:
         _bind_axes(function, given, inner, where)
@@ -192,6 +197,7 @@ def _bind_axes(function: Function, given: Arguments, inner: Scope, where: Span) 
         raise ArchError(Diagnostic("S04", f"`{block.name}` needs its {noun} in a bracket", where, hints=(hint,)))
     for name, number in zip(block.axes, function.axes, strict=True):
         inner.names[name] = number
+        inner.spans.setdefault(name, block.name_span)
 
 
 def _bind_tensors(block: syntax.Block, given: Arguments, inner: Scope) -> tuple[Axis, ...]:
@@ -250,6 +256,7 @@ def _bind_axis(
 ) -> None:
     if isinstance(pattern, syntax.Name) and pattern.id not in inner.names:
         inner.names[pattern.id] = Num(axis.size.evaluate(inner.builder.sizes), axis.size)
+        inner.spans.setdefault(pattern.id, pattern.span)
         return
     expected = inner.context.evaluate(pattern, inner)
     if not isinstance(expected, Num) or expected.size is None:

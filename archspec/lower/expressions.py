@@ -14,7 +14,7 @@ from archspec.lower.builtins import BUILTINS, call_builtin, positions
 from archspec.lower.calls import call_function, call_layer
 from archspec.lower.files import SpecFile, library_block, library_names
 from archspec.lower.recipes import initializer_named, initializer_names, is_initializer, kind_elsewhere, refine
-from archspec.lower.scope import Scope, names_in, unknown_name
+from archspec.lower.scope import Scope, names_in, unknown_name, unordered_name
 from archspec.lower.values import (
     Builtin,
     Function,
@@ -100,6 +100,8 @@ def resolve(name: str, span: Span, scope: Scope) -> Value:
     if is_initializer(name):
         return initializer_named(name, span)
     known = (*scope.all_names(), *_file_names(scope.file), *library_names(), *BUILTINS, *initializer_names())
+    if (defined := scope.elsewhere(name)) is not None:
+        raise unordered_name(name, span, defined)
     if (kind := kind_elsewhere(name)) is not None:
         raise ArchError(Diagnostic("S01", f"`{name}` is {kind} and stands in `train`", span))
     raise unknown_name(name, span, known, here=scope.all_names())
@@ -175,7 +177,7 @@ def _with_axes(function: Function, axes: tuple[Num, ...], node: syntax.Index) ->
 
 def axis_number(node: syntax.Expression, scope: Scope) -> Num:
     """An expression that names an axis: `D`, `4*H`, `64`."""
-    if isinstance(node, syntax.Name) and not is_known(node.id, scope):
+    if isinstance(node, syntax.Name) and not is_known(node.id, scope) and scope.elsewhere(node.id) is None:
         known = [name for name in scope.all_names() if isinstance(scope.find(name), Num)]
         hints = did_you_mean(node.id, known) or (f"declare it: dim {node.id}",)
         raise ArchError(Diagnostic("S08", f"unknown axis `{node.id}`", node.span, hints=hints))
@@ -216,13 +218,16 @@ def call(function: Value, node: syntax.Call | None, scope: Scope, piped: Tensor 
         return call_layer(function, positional, named, where, scope)
     if isinstance(function, Recipe):
         return refine(function, positional, named, where)
-    raise ArchError(_not_callable(function, node.function.span if node else where))
+    raise ArchError(_not_callable(function, node.function.span if node else where, scope))
 
 
-def _not_callable(value: Value, span: Span) -> Diagnostic:
-    if isinstance(value, Num | Tensor):
-        return Diagnostic("S09", f"{kind_of(value)} cannot be called", span, hints=("`*` multiplies",))
-    hints = ("name the block: nn.cell",) if isinstance(value, Module) else ()
+def _not_callable(value: Value, span: Span, scope: Scope) -> Diagnostic:
+    name = span.source.line(span.line)[span.column - 1 : span.end_column - 1]
+    hints = ("`*` multiplies",) if isinstance(value, Num | Tensor) else ()
+    if isinstance(value, Module):
+        hints = (f"name a block of the file: {name}.NAME",)
+    if name in BUILTINS or _in_file(name, scope.file) or _in_library(name):
+        hints = (f"here `{name}` names {kind_of(value)}, which hides the block: give it another name",)
     return Diagnostic("S09", f"{kind_of(value)} cannot be called", span, hints=hints)
 
 

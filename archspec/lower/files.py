@@ -51,7 +51,7 @@ class _Loader:
         files = [self._attempt(item, folder, above, problems) for item in imports]
         blocks, sections = _definitions(tree, problems)
         if not problems:
-            _check_imports(imports, files, blocks, problems)
+            _check_imports(imports, files, _figures(tree) | {b.name: b.name_span for b in blocks.values()}, problems)
         if problems:
             raise ArchError(problems)
         return SpecFile(source, tree, tuple((i.alias, f) for i, f in zip(imports, files, strict=True) if f), blocks, sections)
@@ -123,15 +123,16 @@ def _definitions(tree: syntax.File, problems: list[Diagnostic]) -> tuple[dict[st
             if item.kind in sections:
                 problems.append(_section_twice(item, sections[item.kind]))
             sections[item.kind] = item
-    problems += _check_figures(tree, blocks)
+    figures = _figures(tree)
+    problems += [defined_twice(n, b.name_span, figures[n]) for n, b in blocks.items() if n in figures]
     return blocks, sections
 
 
-def _check_figures(tree: syntax.File, blocks: Mapping[str, syntax.Block]) -> list[Diagnostic]:
-    """A `let` or `dim` would hide a block of its name."""
+def _figures(tree: syntax.File) -> dict[str, Span]:
+    """Where each `let` and `dim` stands. One would hide a block of its name."""
     lets = [(b.name, b.span) for i in tree.items if isinstance(i, syntax.Let) for b in i.bindings]
     dims = [(e.name, e.span) for i in tree.items if isinstance(i, syntax.Dim) for e in i.entries]
-    return [defined_twice(n, blocks[n].name_span, span) for n, span in lets + dims if n in blocks]
+    return dict(lets + dims)
 
 
 def _check_signature(block: syntax.Block) -> list[Diagnostic]:
@@ -164,11 +165,10 @@ def _repeated(named: Iterable[tuple[str, Span]]) -> list[Diagnostic]:
 def _check_imports(
     imports: Sequence[syntax.Import],
     files: Sequence[SpecFile | None],
-    blocks: Mapping[str, syntax.Block],
+    taken: dict[str, Span],
     problems: list[Diagnostic],
 ) -> None:
-    """An alias, or a block that comes without one, must not have the name of anything else."""
-    taken = {name: block.name_span for name, block in blocks.items()}
+    """An alias, or a block that comes without one, must not have a name that is taken."""
     for item, file in zip(imports, files, strict=True):
         for name in (item.alias,) if item.alias else file.blocks if file else ():
             if name in taken:

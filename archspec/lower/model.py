@@ -91,7 +91,7 @@ class _Lowering:
         """The names that a file defines at its top: settings and dims. The root file's can be overridden."""
         if id(file) not in self.scopes:
             assert isinstance(file, SpecFile)
-            scope = self.scopes[id(file)] = Scope(self.context, file, "")
+            scope = self.scopes[id(file)] = Scope(self.context, file, "", body=file.tree.items)
             for item in file.tree.items:
                 if isinstance(item, syntax.Let):
                     for binding in item.bindings:
@@ -173,7 +173,7 @@ class _Lowering:
     # --- the model --------------------------------------------------------------------------------------------
 
     def _model(self, block: syntax.Block, root: Scope) -> tuple[tuple[str, ...], Scope]:
-        scope = Scope(self.context, self.file, block.name, parent=root)
+        scope = Scope(self.context, self.file, block.name, parent=root, body=block.body)
         for declaration in block.tensors:
             self._attempt(declaration.name, declaration.span, scope, partial(self._input, declaration, scope))
         for parameter in block.settings:

@@ -47,9 +47,9 @@ class Context:
         if len(self.problems) > MOST_SHOWN:
             raise ArchError(self.problems)
 
-    def step(self, span: Span) -> None:
+    def step(self, span: Span, cost: int = 1) -> None:
         """Counts the work, so that no spec, however its blocks multiply, keeps `check` busy or fills the memory."""
-        self.steps += 1
+        self.steps += cost
         if self.steps <= MAX_STEPS and len(self.builder.nodes) <= MAX_NODES:
             return
         if self.exhausted:
@@ -73,6 +73,7 @@ class Scope:
     parent: Scope | None = None
     calls: set[str] = field(default_factory=set)
     nearby: tuple[str, ...] = ()
+    body: tuple[syntax.Statement, ...] = ()
 
     @property
     def builder(self) -> Builder:
@@ -105,6 +106,16 @@ class Scope:
         while scope is not None:
             yield from (*scope.names, *scope.nearby)
             scope = scope.parent
+
+    def elsewhere(self, name: str) -> Span | None:
+        """Where the bodies that these scopes are of define a name that has no value here."""
+        scope: Scope | None = self
+        while scope is not None:
+            spans = (span for item in scope.body for n, span in defines(item) if n == name)
+            if (span := next(spans, None)) is not None:
+                return span
+            scope = scope.parent
+        return None
 
     def child(self, name: str) -> Scope:
         """A scope one step further down the path, which sees these names."""
@@ -140,6 +151,32 @@ def unknown_name(name: str, span: Span, known: Iterable[str], what: str = "", he
     names = list(dict.fromkeys(here))
     shown = (f"known here: {', '.join(f'`{n}`' for n in names)}",) if 0 < len(names) <= NAMES_SHOWN else ()
     return ArchError(Diagnostic("S01", f"unknown name `{name}`{suffix}", span, hints=did_you_mean(name, known) or shown))
+
+
+def unordered_name(name: str, span: Span, defined: Span) -> ArchError:
+    """The error for a name that has no value yet, or not in the branch that was taken."""
+    line = defined.line
+    hint = f"it is defined at line {line}: move that line up"
+    if line == span.line:
+        hint = "it is defined by this very line"
+    elif line < span.line:
+        hint = f"line {line}, which defines it, stands in a branch that is not taken"
+    return ArchError(Diagnostic("S01", f"`{name}` has no value here", span, hints=(hint,)))
+
+
+def defines(item: syntax.Statement) -> Iterator[tuple[str, Span]]:
+    """The names that a statement defines, in all of its branches."""
+    if isinstance(item, syntax.Assign):
+        yield from ((t.name, t.span) for t in item.targets)
+    elif isinstance(item, syntax.Let):
+        yield from ((b.name, name_span(b, b.name)) for b in item.bindings)
+    elif isinstance(item, syntax.Dim):
+        yield from ((e.name, name_span(e, e.name)) for e in item.entries)
+    elif isinstance(item, syntax.Weight | syntax.Layer):
+        yield item.name, name_span(item, item.name)
+    elif isinstance(item, syntax.If | syntax.Over):
+        for inner in (*item.then, *item.otherwise) if isinstance(item, syntax.If) else item.body:
+            yield from defines(inner)
 
 
 def elements(axes: Sequence[Axis], sizes: Mapping[str, int]) -> int:

@@ -13,7 +13,7 @@ from archspec.ir.graph import WeightSpec
 from archspec.ir.sizes import Axis, shape_text
 from archspec.lower.expressions import axis_number, decide, evaluate, evaluate_tensor
 from archspec.lower.files import in_library
-from archspec.lower.scope import Poisoned, Scope, axis_of, check_rank, elements, name_span, names_in
+from archspec.lower.scope import Poisoned, Scope, axis_of, check_rank, defines, elements, name_span, names_in
 from archspec.lower.values import (
     Function,
     Items,
@@ -50,20 +50,8 @@ def run_collecting(statements: tuple[syntax.Statement, ...], scope: Scope) -> No
         except (ArchError, Poisoned) as error:
             if isinstance(error, ArchError):
                 scope.context.report(error)
-            for name, span in _defines(item):
+            for name, span in defines(item):
                 scope.poison(name, span)
-
-
-def _defines(item: syntax.Statement) -> Iterator[tuple[str, Span]]:
-    if isinstance(item, syntax.Assign):
-        yield from ((t.name, t.span) for t in item.targets)
-    elif isinstance(item, syntax.Let):
-        yield from ((b.name, b.span) for b in item.bindings)
-    elif isinstance(item, syntax.Weight | syntax.Layer):
-        yield item.name, name_span(item, item.name)
-    elif isinstance(item, syntax.If | syntax.Over):
-        for inner in (*item.then, *item.otherwise) if isinstance(item, syntax.If) else item.body:
-            yield from _defines(inner)
 
 
 def _run(item: syntax.Statement, scope: Scope) -> None:

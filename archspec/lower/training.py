@@ -186,10 +186,11 @@ def _check_stop(training: Training, scope: Scope) -> None:
     if training.stop is None:
         return
     figure = str(training.stop.arguments["figure"])
-    known = [f"{part}.{name}" for part in ("validation", "train") for name in ("loss", *training.metrics)]
-    if figure not in known:
+    part, _, name = figure.partition(".")
+    if part not in ("validation", "train") or name not in ("loss", *training.metrics):
         message = f"there is no figure `{figure}` to stop by"
-        scope.context.problems.append(Diagnostic("T02", message, training.stop.span, hints=did_you_mean(figure, known)))
+        hints = did_you_mean(figure, [f"validation.{name}" for name in ("loss", *training.metrics)])
+        scope.context.problems.append(Diagnostic("T02", message, training.stop.span, hints=hints))
 
 
 def _check_rules(training: Training, section: syntax.Section, scope: Scope) -> None:

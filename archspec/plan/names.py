@@ -41,16 +41,24 @@ def safe(name: str) -> str:
     return f"{plain}_" if plain in RESERVED else plain[:60]
 
 
+# What the emitter writes itself, in every kernel and around a product; a number after `t` makes a temporary name.
+EMITTED = frozenset({"block", "blocks"})
+AROUND_PRODUCTS = frozenset(
+    "panels columns_in_all parts part tiles tile_row unit first columns rows sums r t".split(),
+)
+TEMPORARY = re.compile(r"t\d+")
+
+
 class Names:
     """Gives every thing in one kernel a name of its own."""
 
     def __init__(self) -> None:
-        self.taken: set[str] = set()
+        self.taken: set[str] = set(EMITTED)
 
     def new(self, wanted: str) -> str:
         base = name = safe(wanted)
         n = 1
-        while name in self.taken:
+        while name in self.taken or TEMPORARY.fullmatch(name):
             n += 1
             name = f"{base}{n}" if not base[-1].isdigit() else f"{base}_{n}"
         self.taken.add(name)

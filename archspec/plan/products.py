@@ -14,6 +14,7 @@ from archspec.ir.graph import Graph, Node, Operand
 from archspec.ir.sizes import Size
 from archspec.plan.kernel import Call, Local, Offset, Product, Split, Statement
 from archspec.plan.layout import ONE, Access, extent, merge
+from archspec.plan.names import AROUND_PRODUCTS
 from archspec.plan.rows import all_accesses
 from archspec.plan.scalars import Level, Scalars
 from archspec.plan.wrap import finish
@@ -95,6 +96,7 @@ def product_call(s: Scalars, equation: str) -> Call:
     node = graph.nodes[group.root]
     arranged = _arrange(graph, node)
     assert arranged is not None
+    s.names.taken |= AROUND_PRODUCTS
     s.parameters.scratch(extent(arranged.k, tuple(a.size.known(graph.sizes) for a in node.loops)))
     return finish(s, group, _Products(s, node, arranged).body(), equation)
 

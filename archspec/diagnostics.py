@@ -10,12 +10,13 @@ import difflib
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 MOST_SHOWN = 100  # messages of one error
 LONGEST_TEXT = 800  # characters of a message, a note or a hint
 WIDEST_LINE = 240  # characters of a line of the source
 SIMILAR = 0.65  # how alike two names are, from 0 to 1, for one to be suggested in place of the other
-LONGEST_COMPARED, MOST_COMPARED = 100, 2000  # names, when a similar one is sought: it takes time in their product
+LONGEST_COMPARED, MOST_COMPARED = 100, 1000  # names, when a similar one is sought: it takes time in their product
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,11 @@ class Source:
 
     def line(self, number: int) -> str:
         """Line `number`, counted from 1, without its line break; empty past the end."""
-        lines = self.text.split("\n")
-        return lines[number - 1].rstrip("\r") if 1 <= number <= len(lines) else ""
+        return self._lines[number - 1].rstrip("\r") if 1 <= number <= len(self._lines) else ""
+
+    @cached_property
+    def _lines(self) -> list[str]:
+        return self.text.split("\n")
 
 
 @dataclass(frozen=True)

@@ -302,6 +302,4 @@ MAKERS: dict[str, Callable[..., Any]] = {
 }
 
 # A node made by one of these stands a level above the deepest of its children.
-NESTING = frozenset(
-    "attribute binary block call conditional if index list over pipe repeat rule section unary".split()  # noqa: SIM905
-)
+NESTING = frozenset("attribute binary block call conditional if index list over pipe repeat rule section unary".split())

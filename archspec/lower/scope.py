@@ -40,6 +40,13 @@ class Context:
     steps: int = 0
     exhausted: bool = False
     elements: int = 0
+    bodies: dict[int, dict[str, Span]] = field(default_factory=dict)
+
+    def defined_in(self, body: tuple[syntax.Statement, ...]) -> dict[str, Span]:
+        """Where a body defines each of its names."""
+        if id(body) not in self.bodies:
+            self.bodies[id(body)] = {name: span for item in reversed(body) for name, span in defines(item)}
+        return self.bodies[id(body)]
 
     def report(self, error: ArchError) -> None:
         """Keeps the mistakes of `error` and goes on; where there are very many already, they are enough."""
@@ -111,8 +118,7 @@ class Scope:
         """Where the bodies that these scopes are of define a name that has no value here."""
         scope: Scope | None = self
         while scope is not None:
-            spans = (span for item in scope.body for n, span in defines(item) if n == name)
-            if (span := next(spans, None)) is not None:
+            if (span := self.context.defined_in(scope.body).get(name)) is not None:
                 return span
             scope = scope.parent
         return None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from archspec.diagnostics import ArchError, Diagnostic, Span
+from archspec.diagnostics import ArchError, Diagnostic
 from archspec.frontend import syntax
 from archspec.ir.graph import WeightSpec
 from archspec.ir.sizes import Axis, shape_text

@@ -60,6 +60,6 @@ class Names:
         n = 1
         while name in self.taken or TEMPORARY.fullmatch(name):
             n += 1
-            name = f"{base}{n}" if not base[-1].isdigit() else f"{base}_{n}"
+            name = f"{base}_{n}" if base[-1].isdigit() or base == "t" else f"{base}{n}"
         self.taken.add(name)
         return name

@@ -77,7 +77,7 @@ def test_names_are_made_safe(name: str) -> None:
 
 def test_names_are_never_given_twice() -> None:
     names = Names()
-    made = [names.new(n) for n in ("x", "x", "x2", "x", "ﬁ", "fi", "x_2")]
+    made = [names.new(n) for n in ("x", "x", "x2", "x", "ﬁ", "fi", "x_2", "t", "t", "t1", "t1")]
     assert len(set(made)) == len(made)
 
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
+from support import real_data
 
 from archspec.data import Dataset, bind
 from archspec.diagnostics import Source
 from archspec.frontend import syntax
 from archspec.frontend.parse import parse
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-TABLES = REPOSITORY.parent / "shared" / "data" / "tables"
 AXES = {"B": None, "F": None, "G": None, "K": None, "M": None}
 
 
@@ -32,10 +30,7 @@ def bind_lines(lines: str, folder: Path, **options) -> Dataset:
 
 def table(name: str) -> Path:
     """A real table, or a skipped test where the folder of real data is absent."""
-    path = TABLES / name
-    if not path.is_file():
-        pytest.skip(f"no {name} in a folder ../shared/data/tables beside the repository")
-    return path
+    return real_data(f"tables/{name}")
 
 
 def _all(file, kind):

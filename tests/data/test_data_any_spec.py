@@ -20,9 +20,7 @@ def grow(inner):
     calls = st.builds("{}({})".format, st.sampled_from(NAMES), st.lists(inner, max_size=3).map(", ".join))
     named = st.builds("{}({}={})".format, st.sampled_from(NAMES), st.sampled_from(["value", "test", "path"]), inner)
     pipes = st.builds("({} |> {})".format, inner, st.sampled_from(NAMES))
-    return (
-        operators | calls | named | pipes | st.builds("(-{})".format, inner) | st.builds("{}[{}]".format, inner, inner)
-    )
+    return operators | calls | named | pipes | st.builds("(-{})".format, inner) | st.builds("{}[{}]".format, inner, inner)
 
 
 EXPRESSIONS = st.recursive(LEAVES, grow, max_leaves=6)

@@ -4,7 +4,8 @@ import os
 import re
 
 import pytest
-from data_helpers import REPOSITORY, bind_text
+from data_helpers import bind_text
+from support import REPOSITORY
 
 from archspec.data import problems
 from archspec.diagnostics import ArchError

@@ -6,9 +6,9 @@ import sys
 
 import numpy as np
 import pytest
-from data_helpers import REPOSITORY
 from hypothesis import given
 from hypothesis import strategies as st
+from support import REPOSITORY
 
 from archspec.data import permutation
 

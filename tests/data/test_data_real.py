@@ -6,7 +6,8 @@ import statistics
 import time
 
 import numpy as np
-from data_helpers import REPOSITORY, bind_lines, table
+from data_helpers import bind_lines, table
+from support import REPOSITORY
 
 DIGITS = """
 source  = csv("digits.csv")

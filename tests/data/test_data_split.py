@@ -57,9 +57,7 @@ def test_holdout_takes_validation_first_then_test():
 
 
 def test_seeds_give_different_parts():
-    assert (
-        parts_of("holdout", 50, 10)["validation"].tolist() != parts_of("holdout", 50, 10, seed=1)["validation"].tolist()
-    )
+    assert parts_of("holdout", 50, 10)["validation"].tolist() != parts_of("holdout", 50, 10, seed=1)["validation"].tolist()
 
 
 def test_tail_takes_the_last_rows_in_order():

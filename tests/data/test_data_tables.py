@@ -64,9 +64,7 @@ def test_quoted_fields_keep_delimiters_quotes_and_line_breaks(tmp_path):
 
 
 def test_blanks_inside_quotes_survive_runs_of_blanks(tmp_path):
-    dataset = read(
-        tmp_path, '1   "a  b"\n2\t"c"\n', 'csv("t.csv", header=false, delimiter=" ")', 'k[B]: K = source["c1"]'
-    )
+    dataset = read(tmp_path, '1   "a  b"\n2\t"c"\n', 'csv("t.csv", header=false, delimiter=" ")', 'k[B]: K = source["c1"]')
     assert dataset.classes["K"] == ("a  b", "c")
 
 

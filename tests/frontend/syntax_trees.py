@@ -91,9 +91,7 @@ blocks = st.tuples(
     st.just(SPAN),
 ).map(lambda fields: s.Block(SPAN, *fields))
 
-rules = st.recursive(
-    st.one_of(assigns, lets, requires), lambda inner: node(s.Rule, strings, tuples(inner)), max_leaves=3
-)
+rules = st.recursive(st.one_of(assigns, lets, requires), lambda inner: node(s.Rule, strings, tuples(inner)), max_leaves=3)
 
 files = tuples(
     st.one_of(

@@ -72,22 +72,12 @@ def test_statements() -> None:
 def test_bodies_stay_on_one_line_or_stand_on_their_own() -> None:
     source = "block f() -> y[] {\n if a { b = 1 } else { c = 1; d = 2 }\n  over t in T { h[t] = 1\n } }"
     assert formatted(source) == (
-        "block f() -> y[] {\n"
-        "  if a { b = 1 } else {\n"
-        "    c = 1\n"
-        "    d = 2\n"
-        "  }\n"
-        "  over t in T {\n"
-        "    h[t] = 1\n"
-        "  }\n"
-        "}\n"
+        "block f() -> y[] {\n  if a { b = 1 } else {\n    c = 1\n    d = 2\n  }\n  over t in T {\n    h[t] = 1\n  }\n}\n"
     )
 
 
 def test_the_authors_line_breaks_stay() -> None:
-    source = (
-        "block f() -> y[] {\ny = x\n|> f(\na,  # first\n\ng(b,\nc))\n# then\n|> repeat 3 {\nh\n\n|> k }\n# last\n\n}\n"
-    )
+    source = "block f() -> y[] {\ny = x\n|> f(\na,  # first\n\ng(b,\nc))\n# then\n|> repeat 3 {\nh\n\n|> k }\n# last\n\n}\n"
     assert formatted(source) == (
         "block f() -> y[] {\n"
         "  y = x\n"
@@ -107,9 +97,7 @@ def test_the_authors_line_breaks_stay() -> None:
 
 def test_comments_stay() -> None:
     source = "\n\n# head\n\n\n\nblock f() -> y[] { # open\n\n  # in\n\n\n  y = 1 # value\n} # close\n# end"
-    assert formatted(source) == (
-        "# head\n\nblock f() -> y[] {  # open\n\n  # in\n\n  y = 1  # value\n}  # close\n# end\n"
-    )
+    assert formatted(source) == ("# head\n\nblock f() -> y[] {  # open\n\n  # in\n\n  y = 1  # value\n}  # close\n# end\n")
 
 
 def test_sections_align_their_settings() -> None:

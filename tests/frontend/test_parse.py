@@ -122,9 +122,7 @@ def test_else_if_nests() -> None:
 
 
 def test_signature() -> None:
-    file = parse_text(
-        'block f[K, N](x[.., D], w[]: V, H, p=0.1,) -> (h[B], c[]: K) { }\nimport "a" as b\ndim T?, K = 3'
-    )
+    file = parse_text('block f[K, N](x[.., D], w[]: V, H, p=0.1,) -> (h[B], c[]: K) { }\nimport "a" as b\ndim T?, K = 3')
     block, imported, dim = file.items
     assert isinstance(block, s.Block) and isinstance(imported, s.Import) and isinstance(dim, s.Dim)
     assert (block.kind, block.name, block.axes) == ("block", "f", ("K", "N"))

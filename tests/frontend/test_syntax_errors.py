@@ -42,9 +42,7 @@ def test_broken_samples_are_explained(words: list[str], data: st.DataObject) -> 
     """A sample with some words changed is taken or refused, whatever the explanations have to look at."""
     for _ in range(data.draw(st.integers(1, 3))):
         position = data.draw(st.integers(0, len(words) - 1))
-        words[position : position + data.draw(st.integers(0, 2))] = data.draw(
-            st.lists(st.sampled_from(WORDS), max_size=2)
-        )
+        words[position : position + data.draw(st.integers(0, 2))] = data.draw(st.lists(st.sampled_from(WORDS), max_size=2))
     text = " ".join(words)
     try:
         parse(Source("broken.arch", text))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-
 from numerics_helpers import compiled
 
 N = 20011

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from elementwise import ACTIVATIONS, CALLS, N, OPS_OF_ONE, expected, padded, slopes, values
+from elementwise import ACTIVATIONS, CALLS, OPS_OF_ONE, N, expected, padded, slopes, values
 from numerics_helpers import ATOL, EPS, RTOL
 
 from archspec.lower.files import library_names

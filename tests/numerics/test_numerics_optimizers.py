@@ -20,7 +20,7 @@ def text(settings):
     return f"dim B, D, P\nmodel m(x[B,D]) -> z[B,P] {{ z = x |> linear(P) }}\ntrain {{ loss = mse(z, y)\n{settings}\n}}"
 
 
-TEXT_Y = "data { source = csv(\"none.csv\")\n x[B,D] = source[\"x*\"]\n y[B,P] = source[\"y*\"] }\n"
+TEXT_Y = 'data { source = csv("none.csv")\n x[B,D] = source["x*"]\n y[B,P] = source["y*"] }\n'
 
 
 def gradient(w, t):

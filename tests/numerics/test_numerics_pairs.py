@@ -39,8 +39,7 @@ train {{ loss = {loss} }}
     n=N,
     results=", ".join(f"y_{label}[M,N]" for label in CALLS),
     lines="\n".join(
-        f"  weight a_{k}[M,N] ~ zeros\n  weight b_{k}[N] ~ zeros\n"
-        f"  y_{k} = {call.format(a=f'(x + a_{k})', b=f'(u + b_{k})')}"
+        f"  weight a_{k}[M,N] ~ zeros\n  weight b_{k}[N] ~ zeros\n  y_{k} = {call.format(a=f'(x + a_{k})', b=f'(u + b_{k})')}"
         for k, (call, _) in CALLS.items()
     ),
     loss=" + ".join(f"sum(c * y_{label})" for label in CALLS),

@@ -1,0 +1,102 @@
+"""Laws that hold of every spec, tried on random ones."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numerics_helpers import randomise, spec_of
+from random_specs import examples
+from reference import interpret
+
+from archspec.ir.verify import verify
+from archspec.optimise import optimise
+from archspec.optimise.duplicates import remove_dead
+from archspec.optimise.passes import PASSES
+from archspec.plan import lay_out, make_plan
+
+SETTINGS = {"deadline": None, "derandomize": True, "database": None, "suppress_health_check": list(HealthCheck)}
+COMPILED, INTERPRETED = 8, 40
+
+
+def weights_of(graph, seed=0):
+    rng = np.random.default_rng(seed)
+    sizes = {path: [graph.size(axis) for axis in spec.axes] for path, spec in graph.specs.items()}
+    return {path: 0.5 * rng.normal(size=shape) for path, shape in sizes.items()}
+
+
+def assert_same(found, wanted, tolerance=1e-9):
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        scale = max(1.0, np.abs(value).max(initial=0))
+        np.testing.assert_allclose(found[name], value, rtol=tolerance, atol=tolerance * scale, err_msg=name)
+
+
+@pytest.mark.parametrize("passes", [(p,) for p in PASSES] + [PASSES], ids=lambda p: "+".join(f.__name__ for f in p))
+@settings(max_examples=INTERPRETED, **SETTINGS)
+@given(example=examples(), batch=st.integers(1, 9))
+def test_no_pass_changes_what_a_graph_means(passes, example, batch):
+    graph = spec_of(example.text).stages().backward
+    inputs, weights = example.inputs(batch), weights_of(graph)
+    wanted = interpret(graph, inputs, weights, step=1, seed=2)
+    assert_same(interpret(optimise(graph, passes), inputs, weights, step=1, seed=2), wanted)
+
+
+@settings(max_examples=COMPILED, **SETTINGS)
+@given(example=examples(most_steps=5), batch=st.integers(1, 9))
+def test_the_program_computes_what_the_unoptimised_graph_says(example, batch):
+    """… whatever lies in scratch memory, at any number of threads."""
+    spec = spec_of(example.text)
+    stages = spec.stages()
+    program = spec.compile(dims={}, precision="f64", threads=2, seed=2)
+    others = [spec.compile(dims={}, precision="f64", threads=n, seed=2) for n in (1, 3)]
+    for each in (program, *others):
+        randomise(each)
+    for size in (batch, 1, batch + 1):
+        inputs = example.inputs(size)
+        wanted = interpret(stages.backward, inputs, program.weights, seed=2)
+        first = outcome(program, inputs)
+        assert_same(first, wanted)
+        for each in (program, *others):
+            # 0xFF… is a NaN.
+            each._stage("train").arena.bytes[:] = 0xFF
+            each.state.gradient[...] = np.nan
+            again = outcome(each, inputs)
+            assert all(np.array_equal(again[name], value) for name, value in first.items())
+    loss = interpret(stages.evaluation, inputs, program.weights)["loss"]
+    assert program.loss(**inputs) == pytest.approx(loss, rel=1e-9)
+    for each in (program, *others):
+        each.close()
+
+
+def outcome(program, inputs):
+    loss, gradient = program.gradient(**inputs)
+    return {"loss": loss, **{f"gradient:{path}": value for path, value in gradient.items()}}
+
+
+@settings(max_examples=INTERPRETED, **SETTINGS)
+@given(example=examples(most_steps=9), batch=st.integers(1, 40))
+def test_values_that_live_together_never_share_bytes(example, batch):
+    stages = spec_of(example.text).stages()
+    for graph in (stages.optimised, stages.evaluation, stages.forward):
+        plan = make_plan(graph)
+        memory = lay_out(plan, {"B": batch}, 8)
+        assert memory.offsets.keys() == plan.lifetimes.keys()
+        assert memory.lower_bound <= memory.total
+        places = [(memory.offsets[v], memory.nbytes[v], *plan.lifetimes[v]) for v in memory.offsets]
+        for i, (a, a_size, a_first, a_last) in enumerate(places):
+            assert a % 64 == 0
+            assert 0 <= a <= a + a_size <= memory.total
+            for b, b_size, b_first, b_last in places[:i]:
+                if a_first <= b_last and b_first <= a_last:
+                    assert a + a_size <= b or b + b_size <= a
+
+
+@settings(max_examples=INTERPRETED, **SETTINGS)
+@given(example=examples(most_steps=9))
+def test_every_stage_is_sound(example):
+    stages = spec_of(example.text).stages()
+    plain = optimise(stages.backward, (remove_dead,))
+    for graph in (stages.graph, stages.forward, stages.evaluation, stages.backward, stages.optimised):
+        assert verify(graph) is graph
+    for graph in (stages.forward, stages.evaluation, stages.optimised, plain):
+        assert verify(make_plan(graph).graph)

@@ -160,9 +160,19 @@ def _dropout(positional: Positional, named: Named, span: Span, scope: Scope) -> 
 
 def _dropout_term(x: Tensor, rate: float, scope: Scope) -> Term:
     loops = Loops(scope.builder, scope.builder.node(x.value).axes)
-    stream = scope.child(scope.numbered("dropout")).path
+    stream = _own_stream(scope.child(scope.numbered("dropout")).path, scope)
     term = loops.map("dropout", loops.term(x.value), rate=rate, stream=stream)
     node = scope.builder.nodes[term.value]
     origin = replace(scope.builder.origin, path=scope.path, name="dropout")
     scope.builder.nodes[term.value] = replace(node, origin=origin)
     return term
+
+
+def _own_stream(path: str, scope: Scope) -> str:
+    """The name of a random stream for one use of dropout: uses of a shared layer have one path and are numbered."""
+    taken = {dict(n.attributes)["stream"] for n in scope.builder.nodes if n.op == "dropout"}
+    name, n = path, 1
+    while name in taken:
+        n += 1
+        name = f"{path}_{n}"
+    return name

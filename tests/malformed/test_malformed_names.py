@@ -46,7 +46,7 @@ DIMS = {"class": 3, "__name__": 2}
 
 def lines() -> str:
     """A chain of equations, each named by one of NAMES."""
-    forms = ("{0} |> lambda({1})", *["tanh({0} + {1})", "{0} * 0.5 - {1}"] * 6)
+    forms = ["{0} |> lambda({1})", "tanh({0} + {1})", *["{0} * 0.5 - {1}"] * 11]
     pairs = zip(("stdin", *NAMES), NAMES, strict=False)
     return "\n".join(f"  {name} = {forms[k % 13].format(before, k)}" for k, (before, name) in enumerate(pairs))
 
@@ -57,7 +57,7 @@ def result(weights, x):
         if k % 13 == 0:
             x = x * weights[f"np/{name}/lambda/import_"] + k
         else:
-            x = np.tanh(x + k) if k % 13 % 2 == 1 else x * 0.5 - k
+            x = np.tanh(x + k) if k % 13 == 1 else x * 0.5 - k
     return 2 * x @ weights["np/eval"]
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from hypothesis import strategies as st
 
 ACTIVATIONS = "relu tanh gelu sigmoid softplus elu silu mish hard_swish softsign leaky_relu".split()
-SIZES = st.integers(1, 20)
 
 
 @dataclass(frozen=True)
@@ -26,10 +25,11 @@ class Example:
 
 
 @st.composite
-def examples(draw, most_steps: int = 6) -> Example:
-    width, classes, time = draw(SIZES), draw(st.integers(1, 7)), draw(st.sampled_from([None, 1, 3, 5]))
-    body = _Body(draw, width, time)
-    for _ in range(draw(st.integers(1, most_steps))):
+def examples(draw, most_steps: int = 6, widest: int = 20, fewest_steps: int = 1) -> Example:
+    sizes = st.integers(1, widest)
+    width, classes, time = draw(sizes), draw(st.integers(1, 7)), draw(st.sampled_from([None, 1, 3, 5]))
+    body = _Body(draw, sizes, time)
+    for _ in range(draw(st.integers(fewest_steps, most_steps))):
         draw(st.sampled_from(body.steps()))()
     if body.time is not None:
         body.pool()
@@ -46,10 +46,9 @@ def examples(draw, most_steps: int = 6) -> Example:
 class _Body:
     """Statements h1 = …, h2 = …, each of what came before."""
 
-    def __init__(self, draw, width: int, time: int | None) -> None:
-        self.draw, self.time = draw, time
-        self.axis: str = "D"
-        self.width = width
+    def __init__(self, draw, sizes, time: int | None) -> None:
+        self.draw, self.sizes, self.time = draw, sizes, time
+        self.axis = "D"
         self.count = 0
         self.lines: list[str] = []
 
@@ -70,7 +69,7 @@ class _Body:
         self.count += 1
 
     def linear(self) -> None:
-        width = self.draw(SIZES)
+        width = self.draw(self.sizes)
         bias = self.draw(st.sampled_from(["", ", bias=false"]))
         self.add(f"{self.h} |> linear({width}{bias}) |> {self.activation()}")
         self.axis = str(width)

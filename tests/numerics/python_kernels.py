@@ -1,0 +1,111 @@
+"""Runs a plan's kernels as the Python that they are printed as, without Numba: slow, but nothing to compile."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from archspec.codegen.build import product_shape
+from archspec.codegen.shapes import TileShape
+from archspec.codegen.source import kernel_source, scratch_length
+from archspec.ir.graph import Graph
+from archspec.ops import OPS
+from archspec.ops.randomness import philox
+from archspec.plan import make_plan
+from archspec.plan.kernel import Kernel
+from archspec.runtime.stage import Arena, Native, Stage, stream_key
+
+
+class Pointer:
+    """`at(array, offset)`: the array from an element on."""
+
+    def __init__(self, array: Any, offset: int) -> None:
+        self.array, self.offset = array, offset
+
+    def __getitem__(self, i: int) -> Any:
+        return self.array[self.offset + i]
+
+    def __setitem__(self, i: int, value: Any) -> None:
+        self.array[self.offset + i] = value
+
+
+def _at(array: Any, offset: int) -> Pointer:
+    return Pointer(array.array, array.offset + offset) if isinstance(array, Pointer) else Pointer(array, offset)
+
+
+def _products(shape: TileShape) -> dict[str, Any]:
+    def pack_right(right, k_stride, column_stride, panel, k, columns):
+        for p in range(k):
+            for t in range(shape.columns):
+                panel[p * shape.columns + t] = right[p * k_stride + t * column_stride] if t < columns else 0.0
+
+    def tile(left, row_stride, k_stride, right, right_stride, k, acc, rows, columns):
+        for r in range(rows):
+            for t in range(shape.columns):
+                terms = (left[r * row_stride + p * k_stride] * right[p * right_stride + t] for p in range(k))
+                acc[r * shape.columns + t] = sum(terms, 0.0)
+
+    return {"NR": shape.columns, "MR": shape.rows, "pack_right": pack_right, "tile": tile}
+
+
+HELPERS: dict[str, Any] = {
+    "np": np,
+    "math": __import__("math"),
+    "F": float,
+    "number": float,
+    "maximum": lambda a, b: float(np.maximum(a, b)),
+    "minimum": lambda a, b: float(np.minimum(a, b)),
+    "accumulate": lambda total, value: total + value,
+    "fence": lambda: None,
+    "at": _at,
+    **{name: versions["f8"] for op in OPS for name, versions in op.functions.items()},
+    "uniform": lambda index, step, key: float(philox(np, np.array([index]), int(step), key)[0]),
+}
+
+
+def _function(kernel: Kernel) -> Any:
+    shape = product_shape(kernel, "f8")
+    names = {**HELPERS, **_products(shape)}
+    exec(kernel_source(kernel, "f8", shape), names)
+    return names[kernel.name]
+
+
+def run(
+    graph: Graph, inputs: Mapping[str, Any], weights: Mapping[str, Any], threads: int = 1, step: int = 0, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """The outputs of a graph. Scratch memory starts as NaN; the threads of a kernel run one after another, shuffled."""
+    plan = make_plan(graph)
+    natives = {k.structure: Native(0, scratch_length(k, product_shape(k, "f8"))) for k in plan.kernels}
+    fixed = {f"weight:{path}": np.array(weights[path], float) for path in graph.weights}
+    clock = np.array([step])
+    stage = Stage(plan, natives, Arena(), "f8", threads, seed, clock, fixed)
+    sizes = {
+        str(axis.size): count
+        for name, value in plan.graph.inputs.items()
+        for axis, count in zip(plan.graph.nodes[value].axes, np.shape(inputs[name]), strict=True)
+        if axis.size.constant is None and str(axis.size) not in plan.graph.sizes
+    }
+    bound = stage.bind(sizes)
+    stage.arena.bytes[:] = 0xFF
+    for name, array in bound.inputs.items():
+        array[...] = inputs[name]
+    known = {**plan.graph.sizes, **sizes}
+    functions = {k.structure: _function(k) for k in plan.kernels}
+    with np.errstate(all="ignore"):
+        for call in plan.calls:
+            arguments: list[Any] = []
+            for parameter, argument in zip(call.kernel.parameters, call.arguments, strict=True):
+                if parameter.kind == "scratch":
+                    room = natives[call.kernel.structure].scratch.evaluate(known) or 0
+                    arguments += [np.full(room * threads, np.nan), room]
+                elif parameter.kind == "buffer":
+                    arguments.append(bound.values[argument].reshape(-1))
+                else:
+                    kinds = {"size": lambda a: known[a], "stream": lambda a: stream_key(seed, a), "step": lambda a: clock}
+                    arguments.append(kinds[parameter.kind](argument))
+            for thread in random.Random(0).sample(range(threads), threads):
+                functions[call.kernel.structure](*arguments, thread, threads)
+    return {name: bound.outputs[name].copy() for name in graph.outputs}

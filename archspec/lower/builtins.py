@@ -170,9 +170,6 @@ def _dropout_term(x: Tensor, rate: float, scope: Scope) -> Term:
 
 def _own_stream(path: str, scope: Scope) -> str:
     """The name of a random stream for one use of dropout: uses of a shared layer have one path and are numbered."""
-    taken = {dict(n.attributes)["stream"] for n in scope.builder.nodes if n.op == "dropout"}
-    name, n = path, 1
-    while name in taken:
-        n += 1
-        name = f"{path}_{n}"
-    return name
+    uses = scope.context.streams
+    uses[path] += 1
+    return path if uses[path] == 1 else f"{path}#{uses[path]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 
@@ -40,6 +41,7 @@ class Context:
     steps: int = 0
     exhausted: bool = False
     elements: int = 0
+    streams: Counter[str] = field(default_factory=Counter)
     bodies: dict[int, dict[str, Span]] = field(default_factory=dict)
 
     def defined_in(self, body: tuple[syntax.Statement, ...]) -> dict[str, Span]:

@@ -349,11 +349,13 @@ def loops(variables: Sequence[tuple[str, Size]], body: tuple[Statement, ...]) ->
 def all_accesses(s: Scalars) -> list[Access]:
     """Every way in which a group's members read and write memory, and count their random draws."""
     found: dict[Access, None] = {}
+    seen: set[tuple[int, tuple[int, ...]]] = set()
 
     def visit(value: int, dims: tuple[int, ...]) -> None:
         node = s.graph.nodes[value]
-        if node.op in ("constant", "size"):
+        if node.op in ("constant", "size") or (value, dims) in seen:
             return
+        seen.add((value, dims))
         found[Access.of(node.axes, dims, len(s.group.space), s.sizes)] = None
         computed = value in s.group.place or value in s.virtual
         if not computed or node.op == "contract":

@@ -119,10 +119,7 @@ class Stages:
 def only(graph: Graph, outputs: Any) -> Graph:
     """The graph cut down to some outputs and to the inputs that they hang on."""
     wanted = {name: graph.outputs[name] for name in outputs}
-    live: set[int] = set(wanted.values())
-    for value in range(len(graph.nodes) - 1, -1, -1):
-        if value in live:
-            live.update(o.value for o in graph.nodes[value].operands)
+    live = graph.reached(wanted.values())
     inputs = {name: v for name, v in graph.inputs.items() if v in live}
     return replace(graph, outputs=wanted, inputs=inputs)
 

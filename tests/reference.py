@@ -28,16 +28,91 @@ def interpret(graph: Graph, inputs: Arrays, weights: Arrays, step: int = 0, seed
 def interpret_all(graph: Graph, inputs: Arrays, weights: Arrays, step: int = 0, seed: int = 0) -> list[Any]:
     """The value of each node. `step` and `seed` choose the random draws."""
     sizes = _sizes(graph, inputs)
+    history = {d: np.zeros([a.size.evaluate(sizes) for a in graph.nodes[d].axes]) for d in graph.links}
+    while True:
+        values = _pass(graph, inputs, weights, step, seed, sizes, history)
+        later = {
+            d: _delayed(graph.nodes[d], values[graph.nodes[d].operands[0].value], values[v]) for d, v in graph.links.items()
+        }
+        if all(np.array_equal(history[d], later[d], equal_nan=True) for d in history):
+            return values
+        history = later
+
+
+def _pass(
+    graph: Graph, inputs: Arrays, weights: Arrays, step: int, seed: int, sizes: dict[str, int], history: dict[int, Any]
+) -> list[Any]:
+    """The value of each node where the delays have the values of `history`: each pass makes one more step right."""
     values: list[Any] = []
     with np.errstate(all="ignore"):
-        for node in graph.nodes:
+        for number, node in graph:
             extents = tuple(loop.size.evaluate(sizes) for loop in node.loops)
-            if OPS[node.op].kind == "leaf":
+            operands = [values[o.value] for o in node.operands]
+            if node.op == "delay":
+                value = history[number]
+            elif OPS[node.op].kind == "leaf":
                 value = _leaf(node, extents, inputs, weights, step, seed, sizes)
+            elif node.op in STRUCTURE:
+                value = STRUCTURE[node.op](node, extents, operands, sizes)
             else:
-                value = _computed(node, extents, [values[o.value] for o in node.operands])
+                value = _computed(node, extents, operands)
             values.append(np.asarray(value, DTYPES[node.dtype]))
     return values
+
+
+def _delayed(node: Node, first: Any, link: Any) -> Any:
+    """link[t-1], and `first` at the first step."""
+    along, steps = node.attribute("along"), link.shape[node.attribute("along")]
+    moved = np.moveaxis(link, along, 0)
+    start = np.zeros(moved.shape[1:])
+    index = [i - (i > along) for i in node.operands[0].index]
+    points = np.indices(start.shape, sparse=True)
+    start[...] = first[tuple(points[i] for i in index)] if index else first
+    rows = [*moved[1:], start] if node.attribute("reverse") else [start, *moved[: steps - 1]]
+    return np.moveaxis(np.array(rows), 0, along)
+
+
+def _window(node: Node, extents: tuple[int, ...], operands: list[Any], sizes: dict[str, int]) -> Any:
+    (x,) = operands
+    places, valid = [], np.ones(extents, bool)
+    points = np.indices(extents)
+    for place, count in zip(node.attribute("places"), x.shape, strict=True):
+        at = np.full(extents, place.offset.evaluate(sizes))
+        for loop, factor in place.terms:
+            at = at + points[loop] * factor.evaluate(sizes)
+        divisor = place.divisor.evaluate(sizes)
+        valid &= (at % divisor == 0) & (at // divisor >= 0) & (at // divisor < count)
+        places.append(np.where(valid, at // divisor, 0))
+    return np.where(valid, x[tuple(places)], node.attribute("fill"))
+
+
+def _gather(node: Node, extents: tuple[int, ...], operands: list[Any], sizes: dict[str, int]) -> Any:
+    ids, table = operands
+    kept = extents[: len(node.axes)]
+    points = np.indices(kept)
+    picked = ids[tuple(points[i] for i in node.operands[0].index)] if ids.ndim else np.full(kept, ids)
+    return table[tuple(picked if i == len(kept) else points[i] for i in node.operands[1].index)]
+
+
+def _scatter(node: Node, extents: tuple[int, ...], operands: list[Any], sizes: dict[str, int]) -> Any:
+    ids, source = operands
+    axis, rank = node.attribute("axis"), len(node.axes)
+    total = np.zeros(extents[:rank])
+    turns = [1 if k == axis else n for k, n in enumerate(extents)]
+    for point in np.ndindex(*turns):
+        at = list(point[:rank])
+        at[axis] = ids[tuple(point[i] for i in node.operands[0].index)]
+        total[tuple(at)] += source[tuple(point[i] for i in node.operands[1].index)]
+    return total
+
+
+STRUCTURE: dict[str, Any] = {
+    "window": _window,
+    "gather": _gather,
+    "scatter": _scatter,
+    "concat": lambda node, extents, operands, sizes: np.concatenate(operands, node.attribute("axis")),
+    "reshape": lambda node, extents, operands, sizes: operands[0].reshape(extents),
+}
 
 
 def _sizes(graph: Graph, inputs: Arrays) -> dict[str, int]:

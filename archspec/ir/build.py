@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from archspec.ir.graph import BOOL, FLOAT, INT, Graph, Node, Operand, Origin, WeightSpec
+from archspec.ir.graph import BOOL, FLOAT, INT, Graph, Node, Operand, Origin, Place, WeightSpec
 from archspec.ir.sizes import Axis, Size
 
 COMPARISONS = frozenset({"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"})
@@ -30,6 +30,7 @@ class Builder:
         self.outputs: dict[str, int] = dict(graph.outputs) if graph else {}
         self.specs: dict[str, WeightSpec] = dict(graph.specs) if graph else {}
         self.sizes: dict[str, int] = dict(graph.sizes) if graph else {}
+        self.links: dict[int, int] = dict(graph.links) if graph else {}
         self.origin = Origin()
 
     def add(self, node: Node) -> int:
@@ -66,8 +67,63 @@ class Builder:
         """The number of elements along an axis as a float scalar, known or not yet known."""
         return self.add(Node("size", (), (), attributes=(("size", size),)))
 
+    def window(self, value: int, axes: Sequence[Axis], places: Sequence[Place], fill: float = 0.0) -> int:
+        """`value` read at `places`, one for each of its axes, for every point of the loops `axes`.
+
+        A view of the whole tensor along its own axes is the tensor itself.
+        """
+        node = self.node(value)
+        if tuple(axes) == node.axes and [p.plain for p in places] == list(range(len(node.axes))):
+            return value
+        return self.add(
+            Node(
+                "window",
+                (Operand(value, ()),),
+                tuple(axes),
+                dtype=node.dtype,
+                of=node.of,
+                attributes=(("fill", fill), ("places", tuple(places))),
+            )
+        )
+
+    def slice(self, value: int, axis: int, start: Size, part: Axis) -> int:
+        """The part of `value` along one axis that begins at `start`."""
+        axes = self.node(value).axes
+        places = [Place.loop(k) for k in range(len(axes))]
+        places[axis] = Place(((axis, Size.number(1)),), start)
+        return self.window(value, (*axes[:axis], part, *axes[axis + 1 :]), places)
+
+    def pick(self, value: int, axis: int, at: Size) -> int:
+        """`value` at one point of an axis, which the result lacks."""
+        axes = self.node(value).axes
+        places = [Place.loop(k - (k > axis)) for k in range(len(axes))]
+        places[axis] = Place((), at)
+        return self.window(value, (*axes[:axis], *axes[axis + 1 :]), places)
+
+    def concat(self, values: Sequence[int], axis: int, whole: Axis) -> int:
+        """`values` one after another along one axis, which is `whole` in the result."""
+        node = self.node(values[0])
+        axes = (*node.axes[:axis], whole, *node.axes[axis + 1 :])
+        operands = tuple(Operand(v, ()) for v in values)
+        return self.add(Node("concat", operands, axes, dtype=node.dtype, of=node.of, attributes=(("axis", axis),)))
+
+    def reshape(self, value: int, axes: Sequence[Axis]) -> int:
+        """The elements of `value` in their order along other axes."""
+        node = self.node(value)
+        return self.add(Node("reshape", (Operand(value, ()),), tuple(axes), dtype=node.dtype, of=node.of))
+
+    def delay(self, axes: Sequence[Axis], along: int, start: int | None = None, reverse: bool = False) -> int:
+        """A recurrence along axis `along`: at its first step `start`, later the value of its link one step before.
+
+        `start` lacks that axis; None is zero. `reverse` runs from the end. `links` gets the link once it is there.
+        """
+        value = self.constant(0.0) if start is None else start
+        index = [k for k in range(len(axes)) if k != along] if self.node(value).axes else []
+        attributes = (("along", along), ("reverse", reverse))
+        return self.add(Node("delay", (Operand(value, tuple(index)),), tuple(axes), attributes=attributes))
+
     def graph(self) -> Graph:
-        return Graph(tuple(self.nodes), self.inputs, self.weights, self.outputs, self.specs, self.sizes)
+        return Graph(tuple(self.nodes), self.inputs, self.weights, self.outputs, self.specs, self.sizes, self.links)
 
 
 @dataclass(frozen=True)
@@ -187,6 +243,31 @@ class Loops:
         axes, reduced = (tuple(self.axes[i] for i in part) for part in (keep, gone))
         return Term(self, self.builder.add(Node("contract", operands, axes, reduced)), tuple(keep))
 
+    def gather(self, ids: Term, table: int, axis: int, index: Sequence[int], keep: Sequence[int]) -> Term:
+        """Rows of `table` picked along `axis` by the integers `ids`; `index` are the loops along its other axes, in order.
+
+        The result has exactly the axes `keep`.
+        """
+        whole = self.builder.node(table)
+        place = {loop: k for k, loop in enumerate(keep)}
+        walked = [place[i] for i in index]
+        walked.insert(axis, len(keep))
+        operands = (Operand(ids.value, tuple(place[i] for i in ids.index)), Operand(table, tuple(walked)))
+        axes = tuple(self.axes[i] for i in keep)
+        node = Node("gather", operands, axes, (whole.axes[axis],), whole.dtype, whole.of)
+        return Term(self, self.builder.add(node), tuple(keep))
+
+    def scatter(self, ids: Term, source: Term, axis: int, whole: Axis, index: Sequence[int]) -> int:
+        """The adjoint of `gather`: sums of `source` by the integers `ids` along a new axis `whole`, put at `axis`; the
+        loops `index` walk along the other axes of the result, all others are summed over."""
+        kept = [*index[:axis], -1, *index[axis:]]
+        gone = sorted((set(ids.index) | set(source.index)) - set(index))
+        place = {loop: k for k, loop in enumerate([*kept, *gone])}
+        operands = tuple(Operand(t.value, tuple(place[i] for i in t.index)) for t in (ids, source))
+        axes = tuple(whole if i == -1 else self.axes[i] for i in kept)
+        reduced = tuple(self.axes[i] for i in gone)
+        return self.builder.add(Node("scatter", operands, axes, reduced, attributes=(("axis", axis),)))
+
     def materialise(self, term: Term, keep: Sequence[int]) -> int:
         """The value of `term` with exactly the axes `keep`, in that order: summed or repeated as needed."""
         extra = set(term.index) - set(keep)
@@ -232,4 +313,5 @@ def rebuild(graph: Graph, rewrite: Rewrite) -> Graph:
     builder.inputs = {name: new[v] for name, v in graph.inputs.items()}
     builder.weights = {path: new[v] for path, v in graph.weights.items()}
     builder.outputs = {name: new[v] for name, v in graph.outputs.items()}
+    builder.links = {new[delay]: new[v] for delay, v in graph.links.items()}
     return builder.graph()

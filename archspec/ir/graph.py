@@ -9,11 +9,15 @@ which loop walks along it. So a transpose, a broadcast and a diagonal cost nothi
 have the same name, and no rule needs to know positions:
 
     z[b,h] = sum d: x[b,d] * W[d,h]        axes (B, H), reduced (D);  x: (0, 2)  W: (2, 1)
+
+A few ops read in other ways and give their operands no loops: `window` at places computed from the loops, `concat` and
+`reshape` the whole tensor. `delay` is a recurrence: its value at t is that of another node, its link, one step before.
+The links close circles; everything else reads only what comes before it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -22,6 +26,7 @@ from archspec.diagnostics import Span
 from archspec.ir.sizes import Axis, Size, shape_text
 
 FLOAT, INT, BOOL = "float", "int", "bool"
+IMPLICIT = frozenset({"window", "concat", "reshape"})
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,37 @@ class Operand:
 
     value: int
     index: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a `window` reads along one axis: (the sum of loops times their factors + offset) / divisor.
+
+    A place that is not whole or lies outside of the axis is not read: the window has its fill there.
+    """
+
+    terms: tuple[tuple[int, Size], ...]
+    offset: Size = Size.number(0)
+    divisor: Size = Size.number(1)
+
+    @staticmethod
+    def loop(number: int) -> Place:
+        return Place(((number, Size.number(1)),))
+
+    @property
+    def plain(self) -> int | None:
+        """The loop that walks along the axis from end to end, where it is one."""
+        simple = len(self.terms) == 1 and not self.offset.terms and self.divisor == Size.number(1)
+        return self.terms[0][0] if simple and self.terms[0][1] == Size.number(1) else None
+
+    def shifted(self, by: int) -> Place:
+        """The same with all loops renumbered upwards."""
+        return replace(self, terms=tuple((loop + by, factor) for loop, factor in self.terms))
+
+    def __str__(self) -> str:
+        parts = [f"i{loop}" if factor == Size.number(1) else f"i{loop}*({factor})" for loop, factor in self.terms]
+        whole = " + ".join([*parts, *([str(self.offset)] if self.offset.terms or not parts else [])])
+        return whole if self.divisor == Size.number(1) else f"({whole})/{self.divisor}"
 
 
 @dataclass(frozen=True)
@@ -97,6 +133,7 @@ class Graph:
     `weights`  path -> node
     `outputs`  name -> node     results, `loss`, `gradient:PATH`, …
     `sizes`    symbol -> int    the sizes known so far; the batch axis and lengths stay open
+    `links`    delay -> node    whose value one step before the delay has
     """
 
     nodes: tuple[Node, ...]
@@ -105,9 +142,10 @@ class Graph:
     outputs: Mapping[str, int]
     specs: Mapping[str, WeightSpec]
     sizes: Mapping[str, int]
+    links: Mapping[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("inputs", "weights", "outputs", "specs", "sizes"):
+        for name in ("inputs", "weights", "outputs", "specs", "sizes", "links"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def node(self, value: int) -> Node:
@@ -118,6 +156,19 @@ class Graph:
 
     def with_outputs(self, outputs: Mapping[str, int]) -> Graph:
         return replace(self, outputs=outputs)
+
+    def reached(self, values: Iterable[int]) -> set[int]:
+        """`values` and every node that they hang on, through delays too."""
+        found: set[int] = set()
+        stack = list(values)
+        while stack:
+            value = stack.pop()
+            if value not in found:
+                found.add(value)
+                stack += [o.value for o in self.nodes[value].operands]
+                if value in self.links:
+                    stack.append(self.links[value])
+        return found
 
     def uses(self) -> dict[int, list[int]]:
         """For each node the nodes that read it, in order."""

@@ -1,6 +1,6 @@
 """The ops: one record each. Importing this package fills the registry."""
 
-from archspec.ops import arithmetic, comparison, exponential, leaves, products, randomness, reductions, trigonometry
+from archspec.ops import arithmetic, comparison, exponential, leaves, products, randomness, reductions, structure, trigonometry
 from archspec.ops.record import OPS, Op
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "products",
     "randomness",
     "reductions",
+    "structure",
     "trigonometry",
 ]

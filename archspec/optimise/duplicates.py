@@ -19,6 +19,8 @@ def share_common(graph: Graph) -> Graph:
 
     def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
         key = _key(node)
+        if node.op == "delay":
+            return None
         if key in seen:
             return seen[key]
         seen[key] = builder.add(node)
@@ -36,10 +38,7 @@ def _key(node: Node) -> object:
 
 def remove_dead(graph: Graph) -> Graph:
     """Dead code: nodes from which no output is reached. Inputs and weights stay, whoever reads them."""
-    live = set(graph.outputs.values()) | set(graph.inputs.values()) | set(graph.weights.values())
-    for value in range(len(graph.nodes) - 1, -1, -1):
-        if value in live:
-            live.update(o.value for o in graph.nodes[value].operands)
+    live = graph.reached([*graph.outputs.values(), *graph.inputs.values(), *graph.weights.values()])
     kept = [v for v in range(len(graph.nodes)) if v in live]
     place = {old: new for new, old in enumerate(kept)}
     return _renumbered(graph, kept, place)
@@ -53,4 +52,5 @@ def _renumbered(graph: Graph, kept: list[int], place: dict[int, int]) -> Graph:
     inputs, weights, outputs = (
         {name: place[v] for name, v in table.items()} for table in (graph.inputs, graph.weights, graph.outputs)
     )
-    return replace(graph, nodes=nodes, inputs=inputs, weights=weights, outputs=outputs)
+    links = {place[delay]: place[v] for delay, v in graph.links.items() if delay in place}
+    return replace(graph, nodes=nodes, inputs=inputs, weights=weights, outputs=outputs, links=links)

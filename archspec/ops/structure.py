@@ -1,0 +1,140 @@
+"""Ops that move elements: windows, joins, reshapes, rows picked by integers, recurrences.
+
+Their gradients are other ops of this file, so that each element of a gradient is summed by one thread in one order:
+where a framework scatters the gradient of a convolution, here each input gathers from the windows that have read it.
+
+A rule gets the node, the term of its gradient and the operands' numbers, and returns the operands' gradients, each with
+the operand's own axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from archspec.ir.build import Builder, Loops, Term
+from archspec.ir.graph import Node, Place
+from archspec.ir.sizes import Axis, Size
+from archspec.ops.record import OPS, Op
+
+ONE = Size.number(1)
+
+
+def _window(node: Node, dy: Term, operands: Sequence[int]) -> tuple[int | None, ...]:
+    """dx[p] = the sum of dy over the points of the loops whose place is p.
+
+    Along each axis the place is solved for one loop, l = (p * divisor - offset - the others) / factor; the sum runs
+    over the loops that are left.
+    """
+    builder = dy.loops.builder
+    places: tuple[Place, ...] = node.attribute("places")
+    axes = builder.node(operands[0]).axes
+    solved = _solved(places, node.axes, builder)
+    if solved is None:
+        return (_by_comparison(node, dy, axes, builder),)
+    free = [loop for loop in range(len(node.axes)) if loop not in solved]
+    number = {loop: len(axes) + k for k, loop in enumerate(free)}
+    back: list[Place] = [Place.loop(number.get(loop, 0)) for loop in range(len(node.axes))]
+    for axis, (place, loop) in enumerate(zip(places, solved, strict=True)):
+        if loop is not None:
+            others = tuple((number[i], f * Size.number(-1)) for i, f in place.terms if i != loop)
+            back[loop] = Place(((axis, ONE), *others), place.offset * Size.number(-1), dict(place.terms)[loop])
+    loops = (*axes, *(node.axes[loop] for loop in free))
+    read = builder.window(dy.value, loops, back)
+    exact = [axis for axis, loop in enumerate(solved) if loop is None]
+    return (_sum_of(builder, read, loops, len(axes), [(axis, places[axis], number) for axis in exact]),)
+
+
+def _solved(places: Sequence[Place], axes: Sequence[Axis], builder: Builder) -> list[int | None] | None:
+    """For each axis the loop that its place is solved for, of several the longest; None where a loop would have to be
+    solved for twice, or a place divides."""
+    taken: set[int] = set()
+    found: list[int | None] = []
+    for place in places:
+        if place.divisor != ONE or len(dict(place.terms)) != len(place.terms) or taken & {i for i, _ in place.terms}:
+            return None
+        candidates = [loop for loop, _ in place.terms]
+        best = max(candidates, key=lambda i: builder_size(axes[i], builder), default=None)
+        found.append(best)
+        if best is not None:
+            taken.add(best)
+    for place, loop in zip(places, found, strict=True):
+        if any(i in taken for i, _ in place.terms if i != loop):
+            return None
+    return found
+
+
+def builder_size(axis: Axis, builder: Builder) -> float:
+    size = axis.size.evaluate(builder.sizes)
+    return float("inf") if size is None else size
+
+
+def _sum_of(
+    builder: Builder, value: int, axes: Sequence[Axis], kept: int, exact: Sequence[tuple[int, Place, dict[int, int]]]
+) -> int:
+    """The sum over the loops after the first `kept`. Along the axes of `exact` a single place was read: all others get 0."""
+    loops = Loops(builder, tuple(axes))
+    term = loops.term(value)
+    if len(axes) > kept:
+        term = loops.reduce("sum", term, range(kept, len(axes)))
+    for axis, place, _ in exact:
+        here = loops.position(axis).apply("number")
+        at = Term(loops, builder.size(place.offset), ())
+        term = here.apply("equal", at).apply("where", term, loops.number(0.0))
+    return loops.materialise(term, range(kept))
+
+
+def _by_comparison(node: Node, dy: Term, axes: Sequence[Axis], builder: Builder) -> int:
+    """The general form:  dx[p] = the sum over all loops of dy where every place equals p."""
+    places: tuple[Place, ...] = node.attribute("places")
+    loops = Loops(builder, (*axes, *node.axes))
+    term = loops.term(dy.value, range(len(axes), len(loops.axes)))
+    for axis, place in enumerate(places):
+        there = Term(loops, builder.size(place.offset), ())
+        for loop, factor in place.terms:
+            there = there + loops.position(len(axes) + loop).apply("number") * Term(loops, builder.size(factor), ())
+        here = loops.position(axis).apply("number") * Term(loops, builder.size(place.divisor), ())
+        term = here.apply("equal", there).apply("where", term, loops.number(0.0))
+    return loops.materialise(loops.reduce("sum", term, range(len(axes), len(loops.axes))), range(len(axes)))
+
+
+def _concat(node: Node, dy: Term, operands: Sequence[int]) -> tuple[int | None, ...]:
+    """Each operand gets its own part of dy."""
+    builder, k = dy.loops.builder, node.attribute("axis")
+    start, found = Size.number(0), []
+    for operand in operands:
+        part = builder.node(operand).axes[k]
+        found.append(builder.slice(dy.value, k, start, part))
+        start = start + part.size
+    return tuple(found)
+
+
+def _reshape(node: Node, dy: Term, operands: Sequence[int]) -> tuple[int | None, ...]:
+    return (dy.loops.builder.reshape(dy.value, dy.loops.builder.node(operands[0]).axes),)
+
+
+def _gather(node: Node, dy: Term, operands: Sequence[int]) -> tuple[int | None, ...]:
+    """d(table)[v] = the sum of dy over the points whose integer is v."""
+    loops = dy.loops
+    ids, table = node.operands
+    axis = table.index.index(len(node.axes))
+    index = [i for i in table.index if i != len(node.axes)]
+    term = loops.term(operands[0], ids.index)
+    if len(set(index)) != len(index):
+        raise NotImplementedError("the gradient of a diagonal")
+    return None, loops.scatter(term, dy, axis, node.reduced[0], index)
+
+
+def _scatter(node: Node, dy: Term, operands: Sequence[int]) -> tuple[int | None, ...]:
+    raise NotImplementedError("second derivatives of rows picked by integers")
+
+
+def _add(name: str, kind: str, arity: int, doc: str, gradient: object) -> None:
+    OPS.add(Op(name, kind, arity, doc, gradient=gradient, spoken=False))  # type: ignore[arg-type]
+
+
+_add("window", "read", 1, "the operand read at places that are computed from the loops", _window)
+_add("gather", "read", 2, "rows of a table picked by integers", _gather)
+_add("reshape", "view", 1, "the same elements along other axes", _reshape)
+_add("concat", "join", -1, "the operands one after another along an axis", _concat)
+_add("scatter", "scatter", 2, "rows added up by integers", _scatter)
+_add("delay", "delay", 1, "the value of the link one step before along an axis", None)

@@ -188,7 +188,7 @@ def _calls_text(made: Plan, role: str) -> str:
 
 
 def _argument(argument: Any, kind: str, names: list[str]) -> str:
-    return names[argument] if kind == "buffer" else str(argument) if argument is not None else kind
+    return names[argument.value] if kind == "buffer" else str(argument) if argument is not None else kind
 
 
 _PRINTERS: dict[str, Callable[[Stages, str], str]] = {

@@ -13,7 +13,7 @@ import numpy as np
 from archspec.ir.graph import Graph, Node
 from archspec.ops import OPS
 from archspec.ops.randomness import philox
-from archspec.runtime.stage import stream_key
+from archspec.runtime.table import stream_key
 
 Arrays = Mapping[str, Any]
 DTYPES = {"float": float, "int": np.int64, "bool": bool}

@@ -112,6 +112,33 @@ class _Printer:
         suffix = " != 0" if s.dtype == "bool" else ""
         self.line(f"{s.name} = {s.parameter}[{offset_text(s.offset)}]{suffix}")
 
+    def _fetch(self, s: k.Fetch) -> None:
+        tests = []
+        for guard in s.guards:
+            at = _joined_terms(offset_text(guard.at), guard.offset)
+            if guard.divisor.constant == 1:
+                self.line(f"{guard.name} = {at}")
+            else:
+                self.line(f"{guard.name} = ({at}) // {_factor(guard.divisor)}")
+                tests.append(f"{guard.name} * {_factor(guard.divisor)} == {at}")
+            tests.append(f"0 <= {guard.name} < {_factor(guard.extent)}")
+        element = f"{s.parameter}[{offset_text(s.offset)}]" + (" != 0" if s.dtype == "bool" else "")
+        fill = constant_text(s.fill.value, s.fill.dtype)
+        self.line(f"{s.name} = {element} if {' and '.join(tests)} else {fill}" if tests else f"{s.name} = {element}")
+
+    def _add(self, s: k.Add) -> None:
+        self.line(f"{s.parameter}[{offset_text(s.offset)}] += {self._scalar(s.value)}")
+
+    def _share(self, s: k.Share) -> None:
+        extent = size_text(s.extent)
+        self.line(f"{s.start} = {_share(extent, 0)}")
+        self.line(f"{s.count} = {_share(extent, 1)} - {s.start}")
+
+    def _when(self, s: k.When) -> None:
+        self.line(f"if {s.start} <= {s.name} < {s.start} + {s.count}:")
+        with _Nested(self):
+            self._body(s.body)
+
     def _store(self, s: k.Store) -> None:
         value = self._scalar(s.value)
         if s.dtype == "bool":
@@ -249,6 +276,10 @@ class _Nested:
 _PRINTERS: dict[type, Callable[[_Printer, Any], None]] = {
     k.Let: _Printer._let,
     k.Load: _Printer._load,
+    k.Fetch: _Printer._fetch,
+    k.Add: _Printer._add,
+    k.Share: _Printer._share,
+    k.When: _Printer._when,
     k.Store: _Printer._store,
     k.Position: _Printer._position,
     k.Extent: _Printer._extent,
@@ -291,6 +322,13 @@ def offset_text(offset: k.Offset) -> str:
     return " + ".join(terms) or "0"
 
 
+def _joined_terms(first: str, offset: Size) -> str:
+    """`i*2 - 1`."""
+    if not offset.terms:
+        return first
+    return f"{first} + {size_text(offset)}".replace("+ -", "- ") if first != "0" else size_text(offset)
+
+
 def _joined(first: str, second: str) -> str:
     return second if first == "0" else f"{first} + {second}"
 
@@ -319,7 +357,7 @@ def _uses(statements: Iterable[k.Statement]) -> Counter[str]:
         for scalar in _scalars(s):
             if isinstance(scalar, k.Local):
                 found[scalar.name] += 1
-        for body in _bodies(s):
+        for body in k.bodies(s):
             for name, count in _uses(body).items():
                 found[name] += 2 * count
     return found
@@ -329,16 +367,12 @@ def _scalars(s: k.Statement) -> tuple[k.Scalar, ...]:
     if isinstance(s, k.Let):
         twice = OPS[s.op].scalar.count("{0}") > 1
         return s.arguments * 2 if twice else s.arguments
-    if isinstance(s, k.Store | k.Accumulate):
+    if isinstance(s, k.Store | k.Accumulate | k.Add):
         again = isinstance(s, k.Accumulate) and s.op == "argmax"
         return (s.value, s.value) if again else (s.value,)
+    if isinstance(s, k.Load):  # an integer that says where to read stays a name
+        return tuple(k.Local(name) for name, _ in s.offset.terms for _ in (1, 2))
     return ()
-
-
-def _bodies(s: k.Statement) -> tuple[tuple[k.Statement, ...], ...]:
-    if isinstance(s, k.For | k.Blocks | k.Within):
-        return (s.body,)
-    return (s.row, s.element) if isinstance(s, k.Product) else ()
 
 
 def _read_at_once(let: k.Let, statements: tuple[k.Statement, ...]) -> bool:

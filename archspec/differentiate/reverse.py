@@ -125,7 +125,7 @@ class _Reverse:
             loops = Loops(builder, node.loops)
             dy = loops.term(self.parts[value][0])
             if node.op in IMPLICIT or OPS[node.op].kind in ("read", "scatter"):
-                self._structural(node, rule(node, dy, [o.value for o in node.operands]))
+                self._structural(node, rule(node, dy, [o.value for o in node.operands]))  # type: ignore[arg-type]
                 return
             x = tuple(loops.term(o.value, o.index) for o in node.operands)
             y = loops.term(value)

@@ -6,6 +6,10 @@ A group walks one space of loops once. Its kinds:
               exactly the inner loops: softmax, layer norm, cross-entropy and their gradients.
     columns   a reduction over leading loops, kept along trailing ones: bias gradients, batch statistics.
     product   a contraction and the maps on its result: bias, activation, residual.
+    scatter   rows added up by integers.
+
+Views (parts of tensors, joins) are computed by nobody: who reads one waits for what it is made of. Windows and gathers are
+computed like maps, but what they read at computed places must lie in memory first.
 
 Maps wait until somebody needs them and then join the latest group that may compute them, so a mask goes to where it is
 used and a bias to the product that it follows. What a backward kernel reads of a forward one is computed again where
@@ -17,11 +21,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from archspec.ir.graph import Graph, Node
+from archspec.ir.graph import Graph, Node, Operand
 from archspec.ir.sizes import Axis
 from archspec.ops import OPS
+from archspec.plan.storage import is_view
 
-ROWS, COLUMNS, PRODUCT = "rows", "columns", "product"
+ROWS, COLUMNS, PRODUCT, SCATTER = "rows", "columns", "product", "scatter"
 
 
 @dataclass
@@ -59,13 +64,35 @@ class Group:
         return tuple(range(len(self.space)))
 
 
-def fuse(graph: Graph) -> tuple[Group, ...]:
-    """The groups of a graph in an order in which each reads only what earlier ones save."""
-    return _Fusion(graph).run()
+def fuse(graph: Graph, last_first: bool = False) -> tuple[Group, ...]:
+    """The groups of a graph in an order in which each reads only what earlier ones save.
+
+    `last_first` where the outputs hang on each other: the last one then brings the others into its kernel.
+    """
+    return _Fusion(graph).run(last_first)
 
 
 def is_leaf(node: Node) -> bool:
     return node.op in ("input", "weight")
+
+
+def strict_operands(node: Node) -> tuple[int, ...]:
+    """The operands that must lie in memory before a kernel begins: it reads them at other points than it is at."""
+    kind = OPS[node.op].kind
+    if kind in ("contract", "scatter", "view", "join", "delay"):
+        return tuple(range(len(node.operands)))
+    return {"window": (0,), "gather": (1,)}.get(node.op, ())
+
+
+def loose_operands(node: Node) -> tuple[Operand, ...]:
+    """The operands that a kernel may compute as it goes."""
+    strict = strict_operands(node)
+    return tuple(o for k, o in enumerate(node.operands) if k not in strict)
+
+
+def own_loops(node: Node) -> tuple[Axis, ...]:
+    """The loops that a node is computed in: a gather walks no rows of its table but the one that it picks."""
+    return node.axes if node.op == "gather" else node.loops
 
 
 def virtual_nodes(graph: Graph) -> frozenset[int]:
@@ -93,32 +120,43 @@ class _Fusion:
         self.graph = graph
         self.virtual = virtual_nodes(graph)
         self.uses = graph.uses()
+        self.views = frozenset(v for v in range(len(graph.nodes)) if is_view(graph, v))
         self.readers: dict[int, list[Group]] = {}
         self.groups: list[Group] = []
         self.home: dict[int, Group] = {}
 
-    def run(self) -> tuple[Group, ...]:
+    def run(self, last_first: bool) -> tuple[Group, ...]:
         for value, node in self.graph:
             kind = OPS[node.op].kind
             if kind == "reduce":
                 self._reduce(value, node)
             elif kind == "contract":
                 self._contract(value, node)
-        for value in self.graph.outputs.values():
+            elif kind == "scatter":
+                self._scatter(value, node)
+        outputs = list(self.graph.outputs.values())
+        for value in sorted(outputs, reverse=True) if last_first else outputs:
             self._demand(value)
         return tuple(self.groups)
 
     # --- what must be in memory -------------------------------------------------------------------------------
 
     def _stored(self, value: int) -> bool:
+        if value in self.views:
+            return all(self._stored(o.value) for o in self.graph.nodes[value].operands)
         return is_leaf(self.graph.nodes[value]) or (value in self.home and value in self.home[value].saved)
 
     def _demand(self, value: int) -> None:
         """Makes sure that `value` lies in memory."""
         if self._stored(value):
             return
+        if value in self.views:
+            for operand in self.graph.nodes[value].operands:
+                self._demand(operand.value)
+            return
         if value not in self.home:
             chain = self._chain(value)
+            self._settle(chain)
             if not any(self._join(group, chain, value) for group in self._candidates(chain)):
                 self._new_rows(value, chain)
         self.home[value].saved.add(value)
@@ -131,21 +169,47 @@ class _Fusion:
             v = stack.pop()
             if v in found or v in self.home or is_leaf(self.graph.nodes[v]) or (v in self.virtual and v != value):
                 continue
+            if v in self.views:
+                continue
             found.add(v)
-            stack += [o.value for o in self.graph.nodes[v].operands]
+            stack += [o.value for o in loose_operands(self.graph.nodes[v])]
         return sorted(found)
+
+    def _settle(self, chain: Iterable[int]) -> None:
+        """Brings to memory what the chain reads at other points than it is at, and the parts of the views that it reads."""
+        for value in self._fixed(chain):
+            self._demand(value)
+
+    def _fixed(self, chain: Iterable[int]) -> list[int]:
+        """What must lie in memory before a kernel can compute the chain."""
+        found: dict[int, None] = {}
+        for v in chain:
+            node = self.graph.nodes[v]
+            strict = strict_operands(node)
+            for k, operand in enumerate(node.operands):
+                if k in strict or operand.value in self.views:
+                    found[operand.value] = None
+        return list(found)
+
+    def _written_by(self, value: int) -> int:
+        """The number of the last group that must have run before `value` lies in memory."""
+        if value in self.views:
+            return max((self._written_by(o.value) for o in self.graph.nodes[value].operands), default=-1)
+        return self.home[value].number if value in self.home else -1
 
     def _candidates(self, chain: Iterable[int]) -> list[Group]:
         """The groups that compute what the chain reads, or read the same, the latest first."""
+        chain = list(chain)
         read = self._read(chain)
         numbers = {self.home[v].number for v in read if v in self.home}
-        numbers |= {g.number for v in read for g in self.readers.get(v, ()) if g.kind == ROWS}
+        views = [v for v in self._fixed(chain) if v in self.views]
+        numbers |= {g.number for v in (*read, *views) for g in self.readers.get(v, ()) if g.kind == ROWS}
         return [self.groups[n] for n in sorted(numbers, reverse=True)]
 
     def _read(self, chain: Iterable[int]) -> list[int]:
         """What the chain reads from outside of itself, but for virtual nodes."""
         inside = set(chain)
-        values = (o.value for v in chain for o in self.graph.nodes[v].operands)
+        values = (o.value for v in chain for o in loose_operands(self.graph.nodes[v]) if o.value not in self.views)
         return [v for v in dict.fromkeys(values) if v not in inside and v not in self.virtual]
 
     # --- joining ----------------------------------------------------------------------------------------------
@@ -153,6 +217,8 @@ class _Fusion:
     def _join(self, group: Group, chain: list[int], last: int) -> bool:
         """Computes `chain` in `group` if that is possible; `last` is the one that others will read."""
         if any(v in self.home and self.home[v].number > group.number for v in self._read(chain)):
+            return False
+        if any(self._written_by(v) >= group.number for v in self._fixed(chain)):
             return False
         places = self._places(group, chain, {})
         if places is None or not self._may_hold(group, places, last):
@@ -182,7 +248,7 @@ class _Fusion:
             if v not in self.virtual:
                 self.home[v] = group
         for v in chain:
-            for operand in self.graph.nodes[v].operands:
+            for operand in loose_operands(self.graph.nodes[v]):
                 self._fetch(group, operand.value, tuple(group.place[v][i] for i in operand.index))
 
     def _fetch(self, group: Group, value: int, place: tuple[int, ...]) -> None:
@@ -190,14 +256,14 @@ class _Fusion:
         if value in group.place or value in self.virtual:
             return
         self.readers.setdefault(value, []).append(group)
-        if self._stored(value):
+        if self._stored(value) or value in self.views:
             return
         if value in self.home and self.home[value] is group:
             return
         node = self.graph.nodes[value]
         if self._cheap_again(group, value):
             group.place[value] = place
-            for operand in node.operands:
+            for operand in loose_operands(node):
                 self._fetch(group, operand.value, tuple(place[i] for i in operand.index))
         else:
             self._demand(value)
@@ -222,11 +288,11 @@ class _Fusion:
         if not self._spread_places(group, chain, partial):
             return None
         for v in reversed(chain):
-            if not self._complete(group, self.graph.nodes[v], partial[v]):
+            if not self._complete(group, own_loops(self.graph.nodes[v]), partial[v]):
                 return None
             if not self._spread_places(group, chain, partial):
                 return None
-        return {v: tuple(partial[v][i] for i in range(len(self.graph.nodes[v].loops))) for v in chain}
+        return {v: tuple(partial[v][i] for i in range(len(own_loops(self.graph.nodes[v])))) for v in chain}
 
     def _spread_places(self, group: Group, chain: list[int], partial: dict[int, dict[int, int]]) -> bool:
         """Carries what is known along operands, both ways, until nothing changes; False on a contradiction."""
@@ -234,7 +300,7 @@ class _Fusion:
         while changed:
             changed = False
             for v in chain:
-                for operand in self.graph.nodes[v].operands:
+                for operand in loose_operands(self.graph.nodes[v]):
                     for k, loop in enumerate(operand.index):
                         below = self._known(group, operand.value, k, partial)
                         above = partial[v].get(loop)
@@ -253,9 +319,9 @@ class _Fusion:
             return partial[value].get(k)
         return group.place[value][k] if value in group.place and value not in self.virtual else None
 
-    def _complete(self, group: Group, node: Node, places: dict[int, int]) -> bool:
+    def _complete(self, group: Group, loops: tuple[Axis, ...], places: dict[int, int]) -> bool:
         """Gives the loops that are still open the space's unused loops with the same axis, in order."""
-        for loop, axis in enumerate(node.loops):
+        for loop, axis in enumerate(loops):
             if loop in places:
                 continue
             free = [d for d, a in enumerate(group.space) if a == axis and d not in places.values()]
@@ -306,8 +372,16 @@ class _Fusion:
         group.place[value] = tuple(range(len(node.axes)))
         self.home[value] = group
 
+    def _scatter(self, value: int, node: Node) -> None:
+        for operand in node.operands:
+            self._demand(operand.value)
+        group = self._group(SCATTER, node.loops, len(node.loops), 0, value)
+        group.place[value] = tuple(range(len(node.loops)))
+        self.home[value] = group
+
     def _reduce(self, value: int, node: Node) -> None:
         operand = node.operands[0]
+        self._settle([*self._chain(operand.value), value])
         self._finish_products(self._chain(operand.value))
         if self._worth_storing(operand.value, node):
             self._demand(operand.value)
@@ -348,6 +422,8 @@ class _Fusion:
         """Maps on a product join it before a reduction reads them, so that the product is not stored bare."""
         for v in chain:
             node = self.graph.nodes[v]
+            if OPS[node.op].kind != "map":
+                continue
             homes = [self.home[o.value] for o in node.operands if o.value in self.home]
             products = [g for g in homes if g.kind == PRODUCT and self._role(g) == node.origin.role]
             latest = max(products, key=lambda g: g.number, default=None)

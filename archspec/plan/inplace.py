@@ -8,21 +8,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archspec.ir.graph import Graph
-from archspec.plan.groups import COLUMNS, Group, is_leaf
-from archspec.plan.layout import Access
+from archspec.plan.groups import COLUMNS, SCATTER, Group, is_leaf, strict_operands
+from archspec.plan.layout import Access, strides
 
 
-def take_over(graph: Graph, groups: Sequence[Group], virtual: frozenset[int]) -> dict[int, int]:
-    """value -> the value whose memory it takes over.
+def take_over(graph: Graph, groups: Sequence[Group], virtual: frozenset[int], fixed: frozenset[int]) -> dict[int, int]:
+    """value -> the value whose memory it takes over. `fixed` are values that lie inside of others or hold others.
 
     Only where the kernel meets each element of both at the same turn of its loops: the element is read, then written.
     A group with a reduction walks its rows more than once, so it writes in place nothing.
     """
     last = _last_readers(graph, groups, virtual)
-    outputs = set(graph.outputs.values())
+    outputs = set(graph.outputs.values()) | fixed
     storage: dict[int, int] = {}
     for group in groups:
-        if group.kind == COLUMNS or any(graph.nodes[v].reduced and v != group.root for v in group.place):
+        if group.kind in (COLUMNS, SCATTER) or any(graph.nodes[v].reduced and v != group.root for v in group.place):
             continue
         if group.kind == "rows" and any(graph.nodes[v].reduced for v in group.place):
             continue
@@ -45,8 +45,8 @@ def _alike(graph: Graph, group: Group, value: int, operand: int, accesses: set[t
     if set(group.place[value][: len(a.axes)]) != set(range(len(group.space))):
         return False  # a loop that the value does not span would meet it again, already written over
     rank = len(group.space)
-    there = Access.of(b.axes, next(iter(accesses)), rank, graph.sizes)
-    return there == Access.of(a.axes, group.place[value][: len(a.axes)], rank, graph.sizes)
+    there = Access.of(strides(b.axes, graph.sizes), next(iter(accesses)), rank)
+    return there == Access.of(strides(a.axes, graph.sizes), group.place[value][: len(a.axes)], rank)
 
 
 def _reads(graph: Graph, group: Group, virtual: frozenset[int]) -> dict[int, set[tuple[int, ...]]]:
@@ -54,10 +54,11 @@ def _reads(graph: Graph, group: Group, virtual: frozenset[int]) -> dict[int, set
     found: dict[int, set[tuple[int, ...]]] = {}
     blocked: set[int] = set()
     for value, place in group.place.items():
-        for operand in graph.nodes[value].operands:
+        strict = strict_operands(graph.nodes[value])
+        for k, operand in enumerate(graph.nodes[value].operands):
             if operand.value in group.place or operand.value in virtual:
                 continue
-            if graph.nodes[value].op == "contract":
+            if k in strict:
                 blocked.add(operand.value)
             else:
                 found.setdefault(operand.value, set()).add(tuple(place[i] for i in operand.index))

@@ -7,9 +7,10 @@ kernel from the same op records. Buffers are flat; an offset is a sum of loop va
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeAlias
 
-from archspec.ir.sizes import Size
+from archspec.ir.sizes import ZERO, Size
 
 FLOAT, INT, BOOL = "float", "int", "bool"
 
@@ -81,6 +82,57 @@ class Load:
     dtype: str
     parameter: str
     offset: Offset
+
+
+@dataclass(frozen=True)
+class Guard:
+    """`name` is the place along an axis, (at + offset) / divisor; it must be whole and lie inside of `extent` points."""
+
+    name: str
+    at: Offset
+    offset: Size
+    divisor: Size
+    extent: Size
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """`name` is an element read where every guard holds, and `fill` elsewhere."""
+
+    name: str
+    dtype: str
+    parameter: str
+    offset: Offset
+    guards: tuple[Guard, ...]
+    fill: Constant
+
+
+@dataclass(frozen=True)
+class Add:
+    """Adds to an element in memory."""
+
+    parameter: str
+    offset: Offset
+    value: Scalar
+
+
+@dataclass(frozen=True)
+class Share:
+    """`start` and `count` are the points of an extent that this thread looks after."""
+
+    start: str
+    count: str
+    extent: Size
+
+
+@dataclass(frozen=True)
+class When:
+    """Runs `body` where `start` <= `name` < `start` + `count`."""
+
+    name: str
+    start: str
+    count: str
+    body: tuple[Statement, ...]
 
 
 @dataclass(frozen=True)
@@ -208,7 +260,23 @@ class Product:
 
 
 Statement: TypeAlias = (
-    Let | Load | Store | Position | Extent | Draw | Start | Accumulate | Split | For | Blocks | Within | Product
+    Let
+    | Load
+    | Fetch
+    | Store
+    | Add
+    | Position
+    | Extent
+    | Draw
+    | Start
+    | Accumulate
+    | Split
+    | Share
+    | When
+    | For
+    | Blocks
+    | Within
+    | Product
 )
 
 
@@ -225,14 +293,55 @@ class Kernel:
     def structure(self) -> Any:
         return self.parameters, self.body
 
+    @cached_property
+    def written(self) -> frozenset[str]:
+        """The parameters that are written to."""
+        found: set[str] = set()
+        stack: list[tuple[Statement, ...]] = [self.body]
+        while stack:
+            for statement in stack.pop():
+                if isinstance(statement, Store | Add):
+                    found.add(statement.parameter)
+                stack += bodies(statement)
+        return frozenset(found)
+
+
+def bodies(statement: Statement) -> tuple[tuple[Statement, ...], ...]:
+    """The statements inside of a statement."""
+    if isinstance(statement, For | Blocks | Within | When):
+        return (statement.body,)
+    return (statement.row, statement.element) if isinstance(statement, Product) else ()
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """The argument for a buffer: the element of `value`'s memory where it begins, and its strides; in loops over time it
+    moves by `steps` with each turn of the loops around it, from the outermost in."""
+
+    value: int
+    offset: Size = ZERO
+    steps: tuple[Size, ...] = ()
+    strides: tuple[Size, ...] = ()
+
 
 @dataclass(frozen=True)
 class Call:
-    """A kernel with its arguments: node numbers for buffers, sizes for scratch lengths, names for the rest."""
+    """A kernel with its arguments: `Buffer`s, sizes for scratch lengths, names for the rest."""
 
     kernel: Kernel
     arguments: tuple[Any, ...]
     reads: tuple[int, ...]
     writes: tuple[int, ...]
     origin: Any = field(default=None, compare=False)
-    serial: bool = False
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A recurrence: `items` run once for each of `extent` steps, from the last one where it is `reverse`."""
+
+    extent: Size
+    reverse: bool
+    items: tuple[Item, ...]
+
+
+Item: TypeAlias = Call | Loop

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from archspec.ir.sizes import Axis, Size, product
-
-ZERO, ONE = Size.number(0), Size.number(1)
+from archspec.ir.sizes import ONE, ZERO, Axis, Size, product
 
 
 def strides(axes: Sequence[Axis], sizes: Mapping[str, int]) -> tuple[Size, ...]:
@@ -22,12 +20,17 @@ class Access:
     strides: tuple[Size, ...]
 
     @staticmethod
-    def of(axes: Sequence[Axis], dims: Sequence[int], rank: int, sizes: Mapping[str, int]) -> Access:
-        """The access of a tensor whose axis k is walked by loop `dims[k]` of a space of `rank` loops."""
+    def of(steps: Sequence[Size], dims: Sequence[int], rank: int) -> Access:
+        """The access of a tensor with these strides whose axis k is walked by loop `dims[k]` of a space of `rank` loops."""
         moves = [ZERO] * rank
-        for dim, stride in zip(dims, strides(axes, sizes), strict=True):
+        for dim, stride in zip(dims, steps, strict=True):
             moves[dim] = moves[dim] + stride
         return Access(tuple(moves))
+
+    @staticmethod
+    def alone(dim: int, rank: int) -> Access:
+        """The access of something that hangs on one loop in its own way, so that no other loop can be walked with it."""
+        return Access(tuple(ONE if k == dim else ZERO for k in range(rank)))
 
 
 def merge(loops: Sequence[int], extents: Sequence[Size], accesses: Sequence[Access]) -> tuple[tuple[int, ...], ...]:

@@ -67,4 +67,4 @@ def _first_gap(taken: list[tuple[int, int]], nbytes: int) -> int:
 
 def _lower_bound(plan: Plan, lifetimes: Mapping[int, tuple[int, int]], nbytes: Mapping[int, int]) -> int:
     """The most bytes that are alive at one call: no plan can do with less."""
-    return max((sum(nbytes[v] for v, (a, b) in lifetimes.items() if a <= i <= b) for i in range(len(plan.calls))), default=0)
+    return max((sum(nbytes[v] for v, (a, b) in lifetimes.items() if a <= i <= b) for i in range(len(plan.items))), default=0)

@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from archspec.ir.graph import Graph
+from archspec.ir.graph import Graph, Node
+from archspec.plan.contractions import fit_contractions
 from archspec.plan.equations import equations
-from archspec.plan.groups import COLUMNS, PRODUCT, Group, fuse, is_leaf, virtual_nodes
+from archspec.plan.groups import COLUMNS, PRODUCT, SCATTER, Group, fuse, is_leaf, virtual_nodes
 from archspec.plan.inplace import take_over
-from archspec.plan.kernel import Call, Kernel
+from archspec.plan.kernel import Buffer, Call, Item, Kernel, Loop
+from archspec.plan.parts import Part, divide
 from archspec.plan.prepare import prepare
 from archspec.plan.products import product_call
 from archspec.plan.rows import columns_call, rows_call
 from archspec.plan.scalars import Scalars
+from archspec.plan.scatter import scatter_call
+from archspec.ir.sizes import ZERO as _NOTHING
+from archspec.plan.storage import View, claims, is_view, views_of, whole
 
 
 @dataclass(frozen=True)
 class Plan:
     """Kernels in the order in which they run.
 
-    `graph`     the graph that the numbers in the calls belong to
-    `calls`     each kernel with its arguments
-    `storage`   value -> the value whose memory it takes over, for values written in place
+    `graph`     the nodes that buffers name: those of the graph, then rooms for what loops and copies keep
+    `items`     each kernel with its arguments, and loops of them
+    `views`     where each value of the graph lies
     """
 
     graph: Graph
-    calls: tuple[Call, ...]
-    storage: Mapping[int, int]
+    items: tuple[Item, ...]
+    views: Mapping[int, View]
+
+    @cached_property
+    def calls(self) -> tuple[Call, ...]:
+        """All calls, those of loops once."""
+        return tuple(_flat(self.items))
 
     @cached_property
     def kernels(self) -> tuple[Kernel, ...]:
@@ -37,17 +47,25 @@ class Plan:
 
     @cached_property
     def lifetimes(self) -> dict[int, tuple[int, int]]:
-        """For each value in memory the first and the last call that touches it; outputs live to the end."""
+        """For each room in memory the first and the last item that touches it; outputs live to the end."""
         spans: dict[int, tuple[int, int]] = {}
-        for i, call in enumerate(self.calls):
-            for value in (*call.reads, *call.writes):
+        for i, item in enumerate(self.items):
+            for value in (v for call in _flat((item,)) for v in (*call.reads, *call.writes)):
                 first, _ = spans.get(value, (i, i))
                 spans[value] = (first, i)
         for value in self.graph.outputs.values():
-            place = self.storage.get(value, value)
+            place = self.views[value].root
             if place in spans:
-                spans[place] = (spans[place][0], len(self.calls))
+                spans[place] = (spans[place][0], len(self.items))
         return {v: s for v, s in spans.items() if not is_leaf(self.graph.nodes[v])}
+
+
+def _flat(items: Sequence[Item]) -> Iterator[Call]:
+    for item in items:
+        if isinstance(item, Call):
+            yield item
+        else:
+            yield from _flat(item.items)
 
 
 def make_plan(graph: Graph, into: Mapping[str, str] | None = None) -> Plan:
@@ -55,34 +73,113 @@ def make_plan(graph: Graph, into: Mapping[str, str] | None = None) -> Plan:
 
     `into` says which outputs are written over which inputs, element by element.
     """
-    graph = prepare(graph)
-    groups = fuse(graph)
-    virtual = virtual_nodes(graph)
-    storage = take_over(graph, groups, virtual)
-    storage.update({graph.outputs[out]: graph.inputs[name] for out, name in (into or {}).items()})
-    calls = [_call(graph, group, virtual, storage) for group in groups]
-    return verify_plan(Plan(graph, _shared(calls), storage))
+    return verify_plan(_Planner(prepare(graph), into or {}).plan())
 
 
-def _call(graph: Graph, group: Group, virtual: frozenset[int], storage: Mapping[int, int]) -> Call:
-    s = Scalars(graph, group, virtual, storage)
-    emit = {PRODUCT: product_call, COLUMNS: columns_call}.get(group.kind, rows_call)
-    return emit(s, equations(graph, group))
+class _Planner:
+    def __init__(self, graph: Graph, into: Mapping[str, str]) -> None:
+        self.graph, self.rooms = graph, list(graph.nodes)
+        self.into = {graph.outputs[out]: graph.inputs[name] for out, name in into.items()}
+        self.names: dict[object, Kernel] = {}
+        self.taken: dict[str, int] = {}
+
+    def plan(self) -> Plan:
+        graph = self.graph
+        own = {v: whole(v, n, graph.sizes) for v, n in graph if not is_view(graph, v) and v not in claims(graph)}
+        views = views_of(graph, {**own, **self._joins(graph)}, self._room)
+        items = self._items(graph, views)
+        return Plan(replace(graph, nodes=tuple(self.rooms), links={}), items, views)
+
+    def _joins(self, graph: Graph) -> dict[int, View]:
+        """Joins that lie in no other one are rooms under their own number."""
+        free = (v for v, n in graph if n.op == "concat" and v not in claims(graph))
+        return {v: whole(v, graph.nodes[v], graph.sizes) for v in free}
+
+    def _room(self, node: Node) -> int:
+        self.rooms.append(replace(node, op="room", operands=(), reduced=(), attributes=()))
+        return len(self.rooms) - 1
+
+    def _items(self, graph: Graph, views: dict[int, View], whole: bool = True) -> tuple[Item, ...]:
+        items: list[Item] = []
+        for part in divide(graph, whole):
+            items += self._straight(part, views) if part.time is None else [self._loop(part, views)]
+        return tuple(items)
+
+    def _loop(self, part: Part, views: Mapping[int, View]) -> Loop:
+        """A loop over time: values of the graph around it move with each step, all others are made anew in one room."""
+        assert part.time is not None
+        depth = max((len(v.steps) for v in views.values()), default=0)
+        reached = {*part.graph.outputs.values(), *(i for i, n in enumerate(part.graph.nodes) if is_leaf(n))}
+        claimed = claims(part.graph)
+        for value in sorted(reached, reverse=True):
+            while value in claimed:  # what lies inside of another value takes that one along
+                value = claimed[value][0]
+                reached.add(value)
+        given = {i: _within(views[part.outer[i]], part.dropped[i], depth) for i in sorted(reached)}
+        inner = views_of(part.graph, given, self._room)
+        items = self._items(part.graph, inner, whole=False)
+        return Loop(part.time.size.known(self.graph.sizes), part.reverse, items)
+
+    def _straight(self, part: Part, views: dict[int, View]) -> list[Item]:
+        """The kernels of a part without loops."""
+        outer = {i: views[v] for i, v in enumerate(part.outer) if v in views}
+        graph, new = fit_contractions(part.graph, outer)
+        known = {new[i]: view for i, view in outer.items()}
+        groups = fuse(graph, last_first=part.last_first)
+        virtual = virtual_nodes(graph)
+        fixed = self._fixed(graph, known)
+        storage = take_over(graph, groups, virtual, fixed)
+        storage.update({v: i for v, i in self.into.items() if v < len(graph.nodes)} if self.into else {})
+        found = views_of(graph, known, self._room)
+        found |= {v: found[place] for v, place in storage.items()}
+        if self.into:
+            views.update({v: views[i] for v, i in self.into.items()})
+        return [self._call(graph, group, virtual, storage, found) for group in groups]
+
+    def _fixed(self, graph: Graph, views: Mapping[int, View]) -> frozenset[int]:
+        """Values whose memory is not theirs alone."""
+        claimed = claims(graph)
+        held = {o.value for v, n in graph if is_view(graph, v) for o in n.operands}
+        shared = {v for v, view in views.items() if view != whole(view.root, graph.nodes[v], graph.sizes)}
+        return frozenset({*claimed, *held, *shared, *(v for v, _ in graph if is_view(graph, v))})
+
+    def _call(
+        self,
+        graph: Graph,
+        group: Group,
+        virtual: frozenset[int],
+        storage: Mapping[int, int],
+        views: Mapping[int, View],
+    ) -> Call:
+        s = Scalars(graph, group, virtual, storage, views)
+        emit = {PRODUCT: product_call, COLUMNS: columns_call, SCATTER: scatter_call}.get(group.kind, rows_call)
+        call = emit(s, equations(graph, group))
+        arguments = tuple(
+            _buffer(views[a]) if p.kind == "buffer" else a for p, a in zip(call.kernel.parameters, call.arguments, strict=True)
+        )
+        reads, writes = (tuple(dict.fromkeys(views[v].root for v in part)) for part in (call.reads, call.writes))
+        return Call(self._shared(call.kernel), arguments, reads, writes, call.origin)
+
+    def _shared(self, kernel: Kernel) -> Kernel:
+        """The first kernel with this structure, under a name that no other one has."""
+        if kernel.structure not in self.names:
+            name = kernel.name
+            self.taken[name] = self.taken.get(name, 0) + 1
+            unique = name if self.taken[name] == 1 else f"{name}_{self.taken[name]}"
+            self.names[kernel.structure] = replace(kernel, name=unique)
+        return self.names[kernel.structure]
 
 
-def _shared(calls: list[Call]) -> tuple[Call, ...]:
-    first: dict[object, Kernel] = {}
-    taken: dict[str, int] = {}
-    shared = []
-    for call in calls:
-        structure = call.kernel.structure
-        if structure not in first:
-            name = call.kernel.name
-            taken[name] = taken.get(name, 0) + 1
-            unique = name if taken[name] == 1 else f"{name}_{taken[name]}"
-            first[structure] = replace(call.kernel, name=unique)
-        shared.append(replace(call, kernel=first[structure]))
-    return tuple(shared)
+def _buffer(view: View) -> Buffer:
+    return Buffer(view.root, view.offset, view.steps, view.strides)
+
+
+def _within(view: View, time: int | None, depth: int) -> View:
+    """A view as the body of a loop at `depth` sees it: along the axis of time it moves with each step."""
+    steps = (*view.steps, *(_NOTHING for _ in range(depth - len(view.steps))))
+    if time is None:
+        return replace(view, steps=(*steps, _NOTHING))
+    return replace(view.without(time), steps=(*steps, view.strides[time]))
 
 
 class BrokenPlan(Exception):
@@ -92,15 +189,23 @@ class BrokenPlan(Exception):
 def verify_plan(plan: Plan) -> Plan:
     """`plan` itself, once every kernel reads only what lies in memory by then."""
     written: set[int] = set()
-    for call in plan.calls:
-        for value in call.reads:
-            if plan.storage.get(value, value) not in written and not is_leaf(plan.graph.nodes[value]):
-                raise BrokenPlan(f"`{call.kernel.name}` reads node {value} before it is written")
-        if len(call.arguments) != len(call.kernel.parameters):
-            raise BrokenPlan(f"`{call.kernel.name}` gets {len(call.arguments)} arguments")
-        written.update(call.writes)
+    for item in plan.items:
+        for call in _flat((item,)):
+            _check_call(plan, call, written if isinstance(item, Call) else written | _writes(item))
+        written |= _writes(item)
     for name, value in plan.graph.outputs.items():
-        place = plan.storage.get(value, value)
-        if place not in written:
+        if plan.views[value].root not in written:
             raise BrokenPlan(f"no kernel writes the output `{name}`")
     return plan
+
+
+def _writes(item: Item) -> set[int]:
+    return {v for call in _flat((item,)) for v in call.writes}
+
+
+def _check_call(plan: Plan, call: Call, written: set[int]) -> None:
+    for value in call.reads:
+        if value not in written and not is_leaf(plan.graph.nodes[value]):
+            raise BrokenPlan(f"`{call.kernel.name}` reads node {value} before it is written")
+    if len(call.arguments) != len(call.kernel.parameters):
+        raise BrokenPlan(f"`{call.kernel.name}` gets {len(call.arguments)} arguments")

@@ -1,47 +1,106 @@
-"""Graph to graph, right before planning: the forms that kernels have.
+"""Graph to graph, right before planning: the forms that kernels and memory have.
 
-a contraction that is no matrix product    ->  a product, element by element, and a sum
 one node as two outputs                    ->  two nodes, since each output has a place of its own
-a leaf or a number as an output            ->  a copy of it
+a leaf, a number or a view as an output    ->  a copy of it
+two owners of one value's memory           ->  a copy for the second: parts of a `concat`, links of a `delay`
+a number where memory is read              ->  a copy of it
+a contraction that is no matrix product    ->  a product, element by element, and a sum
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from archspec.ir.build import Builder, rebuild
+from archspec.ir.build import Builder
 from archspec.ir.graph import Graph, Node, Operand
-from archspec.plan.groups import virtual_nodes
-from archspec.plan.products import is_product
+from archspec.ops import OPS
+from archspec.plan.groups import is_leaf, strict_operands, virtual_nodes
+from archspec.plan.storage import is_view
+
+COMPUTED = frozenset({"map", "reduce", "contract", "read", "scatter"})
 
 
 def prepare(graph: Graph) -> Graph:
-    """The graph in the forms that kernels have."""
-    return _separate_outputs(_expand_contractions(graph))
+    """The graph in the forms that memory has: every output, part and link is computed into one place."""
+    return _separate_outputs(_give_rooms(graph))
 
 
-def _expand_contractions(graph: Graph) -> Graph:
-    def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
-        if node.op != "contract" or is_product(builder.graph(), node):
-            return None
-        return _multiplied(builder, node)
+def _copy_of(builder: Builder, value: int) -> int:
+    node = builder.node(value)
+    operand = Operand(value, tuple(range(len(node.axes))))
+    return builder.add(Node("copy", (operand,), node.axes, dtype=node.dtype, of=node.of, origin=node.origin))
 
-    if all(n.op != "contract" or is_product(graph, n) for n in graph.nodes):
+
+def _give_rooms(graph: Graph) -> Graph:
+    """Copies where a value would have to lie in two places or where nothing computes it."""
+    links = {link for link in graph.links.values()}
+    if not links and all(OPS[n.op].kind in ("map", "reduce", "contract", "leaf") for n in graph.nodes):
         return graph
-    return rebuild(graph, rewrite)
+    virtual = virtual_nodes(graph)
+    builder, new = Builder(), []
+    builder.specs, builder.sizes = dict(graph.specs), dict(graph.sizes)
+    owned = {graph.outputs[name] for name in graph.outputs} | links
+    taken: set[int] = set()
+
+    def is_free(old: int) -> bool:
+        node = graph.nodes[old]
+        computed = OPS[node.op].kind in COMPUTED and old not in virtual and not is_view(graph, old)
+        return computed and old not in owned and old not in taken
+
+    for old, node in graph:
+        operands = []
+        for k, operand in enumerate(node.operands):
+            value = new[operand.value]
+            if node.op == "concat" and not is_free(operand.value):
+                value = _copy_of(builder, value)
+            elif node.op == "concat":
+                taken.add(operand.value)
+            elif node.op == "delay":
+                value, operand = _start(builder, node, replace(operand, value=value))
+            elif node.op == "reshape" and not _lies_in_order(graph, operand.value, virtual, owned):
+                value = _copy_of(builder, value)
+            elif k in strict_operands(node) and operand.value in virtual:
+                value = _copy_of(builder, value)
+            operands.append(replace(operand, value=value))
+        new.append(builder.add(replace(node, operands=tuple(operands))))
+    for name in ("inputs", "weights", "outputs"):
+        setattr(builder, name, {key: new[v] for key, v in getattr(graph, name).items()})
+    _link(builder, graph, new, virtual)
+    return builder.graph()
 
 
-def _multiplied(builder: Builder, node: Node) -> int:
-    """The product over all loops, in the order of the wider operand, then the sum."""
-    wider = max(node.operands, key=lambda o: len(o.index))
-    order = list(dict.fromkeys(wider.index))
-    order = [i for i in range(len(node.loops)) if i not in order] + order
-    place = {loop: k for k, loop in enumerate(order)}
-    axes = tuple(node.loops[i] for i in order)
-    operands = tuple(replace(o, index=tuple(place[i] for i in o.index)) for o in node.operands)
-    product = builder.add(Node("multiply", operands, axes))
-    index = tuple(order)
-    return builder.add(replace(node, op="sum", operands=(Operand(product, index),)))
+def _start(builder: Builder, node: Node, operand: Operand) -> tuple[int, Operand]:
+    """The first value of a recurrence as a node of its own, with all axes but the one of time."""
+    along = node.attribute("along")
+    axes = tuple(a for k, a in enumerate(node.axes) if k != along)
+    index = tuple(i - (i > along) for i in operand.index)
+    value = builder.add(Node("copy", (replace(operand, index=index),), axes, dtype=node.dtype, origin=node.origin))
+    return value, Operand(value, tuple(k for k in range(len(node.axes)) if k != along))
+
+
+def _lies_in_order(graph: Graph, value: int, virtual: frozenset[int], owned: set[int]) -> bool:
+    """Whether the elements of a value lie one after another in memory of its own."""
+    node = graph.nodes[value]
+    if node.op == "reshape":
+        return _lies_in_order(graph, node.operands[0].value, virtual, owned)
+    if is_leaf(node) or node.op == "concat":
+        return True
+    readers = [n for n in graph.nodes if n.op == "concat" and any(o.value == value for o in n.operands)]
+    computed = OPS[node.op].kind in COMPUTED and value not in virtual and not is_view(graph, value)
+    return computed and value not in owned and not readers
+
+
+def _link(builder: Builder, graph: Graph, new: list[int], virtual: frozenset[int]) -> None:
+    outputs = set(graph.outputs.values())
+    used: set[int] = set()
+    for delay, link in graph.links.items():
+        node = graph.nodes[link]
+        computed = OPS[node.op].kind in COMPUTED and link not in virtual and not is_view(graph, link)
+        value = new[link]
+        if not computed or link in used or link in outputs:
+            value = _copy_of(builder, value)
+        used.add(link)
+        builder.links[new[delay]] = value
 
 
 def _separate_outputs(graph: Graph) -> Graph:
@@ -50,9 +109,7 @@ def _separate_outputs(graph: Graph) -> Graph:
     used: set[int] = set()
     for name, value in graph.outputs.items():
         node = graph.nodes[value]
-        if value in used or value in virtual or node.op in ("input", "weight"):
-            operand = Operand(value, tuple(range(len(node.axes))))
-            copy = Node("copy", (operand,), node.axes, dtype=node.dtype, of=node.of, origin=node.origin)
-            builder.outputs[name] = value = builder.add(copy)
+        if value in used or value in virtual or is_leaf(node) or (is_view(graph, value) and node.op != "concat"):
+            builder.outputs[name] = value = _copy_of(builder, value)
         used.add(value)
     return builder.graph()

@@ -7,10 +7,10 @@ only. Each class is walked by one flat counter, with whatever strides the operan
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from archspec.ir.graph import Graph, Node, Operand
+from archspec.ir.graph import Node, Operand
 from archspec.ir.sizes import Size
 from archspec.plan.kernel import Call, Local, Offset, Product, Split, Statement
 from archspec.plan.layout import ONE, Access, extent, merge
@@ -47,11 +47,6 @@ def classify(node: Node, left: Operand, right: Operand) -> LoopClasses | None:
     return classes if classes.m and classes.n and classes.k and not lonely else None
 
 
-def is_product(graph: Graph, node: Node) -> bool:
-    """Whether register tiles can compute a contraction: each class of loops walks its operands as one loop."""
-    return _arrange(graph, node) is not None
-
-
 @dataclass(frozen=True)
 class _Arranged:
     left: Operand
@@ -64,23 +59,32 @@ class _Arranged:
     right_access: Access
 
 
-def _arrange(graph: Graph, node: Node) -> _Arranged | None:
-    """Who is left and who right, so that n runs along the result's last axis, and which loops are walked as one."""
+def arrange(node: Node, sizes: Mapping[str, int], moves: Callable[[int], tuple[Size, ...]]) -> _Arranged | None:
+    """Who is left and who right, so that n runs along the result's last axis, and which loops are walked as one.
+
+    `moves` are the strides of a value. None where register tiles cannot compute the contraction: each class of loops must
+    walk its operands as one loop.
+    """
     first, second = node.operands
     swap = bool(node.axes) and len(node.axes) - 1 in first.index
     left, right = (second, first) if swap else (first, second)
     classes = classify(node, left, right)
     if classes is None:
         return None
-    extents = tuple(a.size.known(graph.sizes) for a in node.loops)
-    a, b = (Access.of(graph.nodes[o.value].axes, o.index, len(node.loops), graph.sizes) for o in (left, right))
-    m_batch, m = _last_run(classes.m, extents, [a])
-    n_batch, n = _last_run(classes.n, extents, [b])
-    k_runs = merge(classes.k, extents, [a, b])
+    extents = tuple(a.size.known(sizes) for a in node.loops)
+    a, b = (Access.of(moves(o.value), o.index, len(node.loops)) for o in (left, right))
+    m_batch, m = _last_run(_in_order(classes.m, left), extents, [a])
+    n_batch, n = _last_run(_in_order(classes.n, right), extents, [b])
+    k_runs = merge(_in_order(classes.k, right), extents, [a, b])
     if len(k_runs) != 1:
         return None
     batch = tuple(sorted((*classes.batch, *m_batch, *n_batch)))
     return _Arranged(left, right, batch, m, n, k_runs[0], a, b)
+
+
+def _in_order(loops: tuple[int, ...], operand: Operand) -> tuple[int, ...]:
+    """`loops` in the order in which they walk along the operand."""
+    return tuple(i for i in operand.index if i in loops)
 
 
 def _last_run(loops: tuple[int, ...], extents: tuple[Size, ...], accesses: list[Access]) -> tuple[tuple[int, ...], ...]:
@@ -94,7 +98,7 @@ def product_call(s: Scalars, equation: str) -> Call:
     graph, group = s.graph, s.group
     assert group.root is not None
     node = graph.nodes[group.root]
-    arranged = _arrange(graph, node)
+    arranged = arrange(node, graph.sizes, s.moves)
     assert arranged is not None
     s.names.taken |= AROUND_PRODUCTS
     s.parameters.scratch(extent(arranged.k, tuple(a.size.known(graph.sizes) for a in node.loops)))

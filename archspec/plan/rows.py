@@ -7,10 +7,12 @@ A row is walked once for each phase: a reduction ends a phase, since what hangs 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from archspec.ir.graph import Node
 from archspec.ir.sizes import Size
 from archspec.ops import OPS
+from archspec.plan.groups import loose_operands
 from archspec.plan.kernel import (
     FLOAT,
     Accumulate,
@@ -28,7 +30,7 @@ from archspec.plan.kernel import (
     Store,
     Within,
 )
-from archspec.plan.layout import ONE, Access, extent, merge
+from archspec.plan.layout import ONE, Access, extent, merge, strides
 from archspec.plan.scalars import Level, Scalars, short_name
 from archspec.plan.wrap import finish
 
@@ -155,7 +157,7 @@ class _Rows:
         row.statements.append(Start(name, node.op))
         scalar = self.s.value(operand.value, tuple(place[i] for i in operand.index))
         dims = place[len(node.axes) :]
-        position = self.s.offset(Access.of(node.reduced, dims, len(self.group.space), self.graph.sizes))
+        position = self.s.offset(Access.of(strides(node.reduced, self.graph.sizes), dims, len(self.group.space)))
         body.statements.append(Accumulate(name, node.op, scalar, position if node.op == "argmax" else None))
         row.known[value, place[: len(node.axes)]] = Local(f"{name}_at" if node.op == "argmax" else name)
 
@@ -179,7 +181,7 @@ class _Rows:
     def _inner_offset(self) -> Offset:
         """The number of the point along the row."""
         axes = [self.group.space[d] for d in self.group.inner_loops]
-        access = Access.of(axes, list(self.group.inner_loops), len(self.group.space), self.graph.sizes)
+        access = Access.of(strides(axes, self.graph.sizes), list(self.group.inner_loops), len(self.group.space))
         return self.s.offset(access)
 
     def _needed_later(self) -> set[int]:
@@ -346,6 +348,23 @@ def loops(variables: Sequence[tuple[str, Size]], body: tuple[Statement, ...]) ->
     return body[0]
 
 
+def _read_at_places(s: Scalars, node: Node, place: Sequence[int]) -> Iterator[Access]:
+    """How a window or a gather walks along what it reads; a loop in a computed place is walked alone."""
+    rank = len(s.group.space)
+    if node.op == "window":
+        plain: list[tuple[int, Size]] = []
+        for where, stride in zip(node.attribute("places"), s.moves(node.operands[0].value), strict=True):
+            if where.plain is not None:
+                plain.append((place[where.plain], stride))
+            else:
+                yield from (Access.alone(place[loop], rank) for loop, _ in where.terms)
+        yield Access.of([stride for _, stride in plain], [dim for dim, _ in plain], rank)
+    elif node.op == "gather":
+        table = node.operands[1]
+        walked = [(place[i], m) for i, m in zip(table.index, s.moves(table.value), strict=True) if i < len(node.axes)]
+        yield Access.of([stride for _, stride in walked], [dim for dim, _ in walked], rank)
+
+
 def all_accesses(s: Scalars) -> list[Access]:
     """Every way in which a group's members read and write memory, and count their random draws."""
     found: dict[Access, None] = {}
@@ -356,12 +375,13 @@ def all_accesses(s: Scalars) -> list[Access]:
         if node.op in ("constant", "size") or (value, dims) in seen:
             return
         seen.add((value, dims))
-        found[Access.of(node.axes, dims, len(s.group.space), s.sizes)] = None
+        found[s.access(value, dims)] = None
         computed = value in s.group.place or value in s.virtual
-        if not computed or node.op == "contract":
+        if not computed or OPS[node.op].kind in ("contract", "scatter"):
             return
         place = s.group.place.get(value, dims)
-        for operand in node.operands:
+        found.update(dict.fromkeys(_read_at_places(s, node, place)))
+        for operand in loose_operands(node):
             visit(operand.value, tuple(place[i] for i in operand.index))
 
     for value, place in s.group.place.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from archspec.ir.graph import Graph, Node
+from archspec.ir.graph import Graph, Node, Place
 from archspec.ir.sizes import Size
 from archspec.ops import OPS
 from archspec.plan.groups import Group, is_leaf
@@ -15,6 +15,8 @@ from archspec.plan.kernel import (
     Constant,
     Draw,
     Extent,
+    Fetch,
+    Guard,
     Let,
     Load,
     Local,
@@ -25,8 +27,9 @@ from archspec.plan.kernel import (
     Statement,
     Store,
 )
-from archspec.plan.layout import Access
+from archspec.plan.layout import Access, strides
 from archspec.plan.names import Names
+from archspec.plan.storage import View
 
 
 @dataclass
@@ -85,8 +88,15 @@ class Scalars:
     are read back from where they were stored.
     """
 
-    def __init__(self, graph: Graph, group: Group, virtual: frozenset[int], storage: Mapping[int, int] | None = None) -> None:
-        self.storage = storage or {}
+    def __init__(
+        self,
+        graph: Graph,
+        group: Group,
+        virtual: frozenset[int],
+        storage: Mapping[int, int] | None = None,
+        views: Mapping[int, View] | None = None,
+    ) -> None:
+        self.storage, self.views = storage or {}, views or {}
         self.graph, self.group, self.sizes, self.virtual = graph, group, graph.sizes, virtual
         self.names = Names()
         self.parameters = Parameters(self.names)
@@ -99,7 +109,13 @@ class Scalars:
     # --- accesses and offsets ---------------------------------------------------------------------------------
 
     def access(self, value: int, dims: Sequence[int]) -> Access:
-        return Access.of(self.graph.nodes[value].axes, dims, len(self.group.space), self.sizes)
+        return Access.of(self.moves(value), dims, len(self.group.space))
+
+    def moves(self, value: int) -> tuple[Size, ...]:
+        """How far apart neighbours lie along each axis of a value."""
+        if value in self.views:
+            return self.views[value].strides
+        return strides(self.graph.nodes[value].axes, self.sizes)
 
     def offset(self, access: Access) -> Offset:
         """The element that an access meets, in the loop counters of the kernel."""
@@ -143,6 +159,8 @@ class Scalars:
         if node.op in _VIRTUAL:
             return getattr(self, f"_{node.op}")(node, dims, level)  # type: ignore[no-any-return]
         here = value in self.group.place or value in self.virtual
+        if here and node.op in _READS:
+            return getattr(self, f"_{node.op}")(value, node, dims, level)  # type: ignore[no-any-return]
         if not here or is_leaf(node):
             return self._load(value, dims, level)
         if value in self.early and value in self.group.saved:
@@ -173,6 +191,48 @@ class Scalars:
         level.statements.append(Let(name, node.dtype, node.op, tuple(arguments), tuple(dtypes)))
         return Local(name)
 
+    def _window(self, value: int, node: Node, dims: tuple[int, ...], level: Level) -> Scalar:
+        """One element read at computed places, the fill where one of them is outside."""
+        source = node.operands[0].value
+        axes, moves = self.graph.nodes[source].axes, self.moves(source)
+        terms: list[tuple[str, Size]] = []
+        guards: list[Guard] = []
+        for place, axis, stride in zip(node.attribute("places"), axes, moves, strict=True):
+            at = self._place_terms(place, dims)
+            if place.plain is not None:
+                terms += [(name, self.declare(factor * stride)) for name, factor in at]
+                continue
+            name = self.names.new("at_")
+            offset, divisor, extent = (self.declare(x.known(self.sizes)) for x in (place.offset, place.divisor, axis.size))
+            where = Offset(tuple((n, self.declare(f)) for n, f in at))
+            guards.append(Guard(name, where, offset, divisor, extent))
+            terms.append((name, self.declare(stride)))
+        name = self.names.new(short_name(node))
+        fill = Constant(node.attribute("fill"), node.dtype)
+        level.statements.append(Fetch(name, node.dtype, self.buffer(source), Offset(tuple(terms)), tuple(guards), fill))
+        return Local(name)
+
+    def _place_terms(self, place: Place, dims: tuple[int, ...]) -> list[tuple[str, Size]]:
+        found = []
+        for loop, factor in place.terms:
+            found += [(name, step * factor.known(self.sizes)) for name, step in self.counters.get(dims[loop], ())]
+        return found
+
+    def _gather(self, value: int, node: Node, dims: tuple[int, ...], level: Level) -> Scalar:
+        """One element of the row of a table that an integer picks."""
+        ids, table = node.operands
+        picked = self.value(ids.value, tuple(dims[i] for i in ids.index))
+        assert isinstance(picked, Local)
+        terms: list[tuple[str, Size]] = []
+        for loop, stride in zip(table.index, self.moves(table.value), strict=True):
+            if loop == len(node.axes):
+                terms.append((picked.name, self.declare(stride)))
+            else:
+                terms += [(name, self.declare(stride * step)) for name, step in self.counters.get(dims[loop], ())]
+        name = self.names.new(short_name(node))
+        level.statements.append(Load(name, node.dtype, self.buffer(table.value), Offset(tuple(terms))))
+        return Local(name)
+
     def _size(self, node: Node, dims: tuple[int, ...], level: Level) -> Scalar:
         size: Size = node.attribute("size").known(self.sizes)
         if size.constant is not None:
@@ -189,7 +249,7 @@ class Scalars:
     def _random(self, node: Node, dims: tuple[int, ...], level: Level) -> Local:
         name = self.names.new("draw")
         stream, step = self.parameters.stream(node.attribute("stream")), self.parameters.step()
-        access = Access.of(node.axes, dims, len(self.group.space), self.sizes)
+        access = Access.of(strides(node.axes, self.sizes), dims, len(self.group.space))
         level.statements.append(Draw(name, stream, step, self.offset(access)))
         return Local(name)
 
@@ -209,6 +269,7 @@ class Scalars:
 
 
 _VIRTUAL = frozenset({"size", "position", "random"})
+_READS = frozenset({"window", "gather"})
 
 
 def short_name(node: Node) -> str:

@@ -12,6 +12,7 @@ from archspec.diagnostics import ArchError, Diagnostic, did_you_mean
 from archspec.ir.graph import INT, Graph
 from archspec.runtime.executor import Executor, Table
 from archspec.runtime.stage import Array, Bound, Stage, bad_input
+from archspec.runtime.table import written_arrays
 from archspec.runtime.weights import Layout, Weights
 
 
@@ -149,19 +150,18 @@ class Program:
 
     def _diverged(self, bound: Bound) -> ArchError:
         """Which value was the first that is not finite: the kernels are run again, one by one."""
-        plan = self._stage("train").plan
+        stage = self._stage("train")
         t = int(self.state.step[0]) + 1
         hints = ("lower the learning rate, or clip the gradient: clip = norm(1.0)",)
         if not np.isfinite(self.state.weights).all():
             message = f"step {t}: the weights are not finite since the last update"
             return ArchError(Diagnostic("R04", message, hints=hints))
-        for i, call in enumerate(plan.calls):
+        for i, call in enumerate(bound.calls):
             self._executor.run(Table(bound.rows[i : i + 1]))
-            for value in call.writes:
-                if not np.isfinite(bound.values[value]).all():
-                    origin = plan.graph.nodes[value].origin
-                    message = f"step {t}: `{origin.full_name or plan.graph.nodes[value].op}` is not finite"
-                    return ArchError(Diagnostic("R04", message, origin.span, hints=hints))
+            if not all(np.isfinite(array).all() for array in written_arrays(stage, bound.sizes, bound.rows[i], call)):
+                origin = call.origin
+                message = f"step {t}: `{origin.full_name or call.kernel.name}` is not finite"
+                return ArchError(Diagnostic("R04", message, origin.span, hints=hints))
         return ArchError(Diagnostic("R04", f"step {t}: the loss is not finite", hints=hints))
 
     @property

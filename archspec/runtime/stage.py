@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +13,9 @@ from archspec.diagnostics import ArchError, Diagnostic
 from archspec.ir.graph import Graph
 from archspec.ir.sizes import Size
 from archspec.plan import Memory, Plan, lay_out
-from archspec.plan.kernel import Call, Parameter
+from archspec.plan.kernel import Call
 from archspec.plan.memory import value_nbytes
+from archspec.runtime.table import Unrolled
 
 Array = NDArray[Any]
 LINE = 64
@@ -51,14 +51,16 @@ class Arena:
 
 @dataclass(frozen=True)
 class Bound:
-    """A stage for given sizes. `rows` are its rows of the table; arrays are views of the memory that the rows name."""
+    """A stage for given sizes. `rows` are its rows of the table, `calls` says for each which call it is; arrays are views of
+    the memory that the rows name."""
 
     rows: NDArray[np.int64]
+    calls: Sequence[Call]
     inputs: Mapping[str, Array]
     outputs: Mapping[str, Array]
     memory: Memory
     generation: int
-    values: Mapping[int, Array]
+    sizes: Mapping[str, int]
 
 
 class Stage:
@@ -105,7 +107,7 @@ class Stage:
 
     def _lay_out(self, sizes: dict[str, int]) -> Bound:
         graph = self.plan.graph
-        placed = frozenset(v for n, v in graph.outputs.items() if f"out:{n}" in self.fixed)
+        placed = frozenset(self._place(v) for n, v in graph.outputs.items() if f"out:{n}" in self.fixed)
         memory = lay_out(self.plan, sizes, self.float_type.itemsize, placed)
         at = memory.total
         inputs: dict[int, int] = {}
@@ -117,18 +119,19 @@ class Stage:
         self.arena.ensure(at + room * self.threads)
         values = self._values(sizes, {**memory.offsets, **inputs})
         scratch = self.arena.bytes[at : at + room * self.threads]
-        rows = self._rows(sizes, values, scratch, room)
+        table = Unrolled(self, {**graph.sizes, **sizes}, values, scratch, room)
         return Bound(
-            rows,
+            table.rows,
+            table.calls,
             {name: values[v] for name, v in graph.inputs.items()},
             {name: values[self._place(v)] for name, v in graph.outputs.items()},
             memory,
             self.arena.generation,
-            values,
+            {**graph.sizes, **sizes},
         )
 
     def _place(self, value: int) -> int:
-        return self.plan.storage.get(value, value)
+        return self.plan.views[value].root
 
     def _scratch_room(self, sizes: Mapping[str, int]) -> int:
         """Bytes of scratch memory for each thread, whole cache lines."""
@@ -152,43 +155,6 @@ class Stage:
                 if f"{kind}:{name}" in self.fixed:
                     found[self._place(value) if kind == "out" else value] = self.fixed[f"{kind}:{name}"]
         return found
-
-    # --- rows ---------------------------------------------------------------------------------------------------
-
-    def _rows(self, sizes: Mapping[str, int], values: Mapping[int, Array], scratch: Array, room: int) -> NDArray[np.int64]:
-        lines = [self._row(call, sizes, values, scratch, room) for call in self.plan.calls]
-        width = max((len(line) for line in lines), default=2)
-        rows = np.zeros((len(lines), width), np.int64)
-        for i, line in enumerate(lines):
-            rows[i, : len(line)] = line
-        for i in barriers(self.plan.calls, values):
-            rows[i, 1] = 1
-        return rows
-
-    def _row(self, call: Call, sizes: Mapping[str, int], values: Mapping[int, Array], scratch: Array, room: int) -> list[int]:
-        line = [self.natives[call.kernel.structure].address, 0]
-        for parameter, argument in zip(call.kernel.parameters, call.arguments, strict=True):
-            line += self._words(parameter, argument, sizes, values, scratch, room)
-        return line
-
-    def _words(
-        self,
-        parameter: Parameter,
-        argument: Any,
-        sizes: Mapping[str, int],
-        values: Mapping[int, Array],
-        scratch: Array,
-        room: int,
-    ) -> list[int]:
-        if parameter.kind == "buffer":
-            return [values[argument].ctypes.data]
-        if parameter.kind == "size":
-            return [{**self.plan.graph.sizes, **sizes}[argument]]
-        if parameter.kind == "scratch":
-            return [scratch.ctypes.data, room // self.float_type.itemsize]
-        if parameter.kind == "stream":
-            return [stream_key(self.seed, argument)]
-        return [self.step.ctypes.data]
 
 
 def open_sizes(graph: Graph, shapes: tuple[tuple[int, ...], ...]) -> dict[str, int]:
@@ -217,34 +183,3 @@ def graph_size(known: Mapping[str, int], size: Size, sizes: Mapping[str, int]) -
     value = size.evaluate({**known, **sizes})
     assert value is not None, f"the size {size} is open"
     return value
-
-
-def stream_key(seed: int, stream: str) -> int:
-    """The 32-bit key of a random stream."""
-    return int.from_bytes(hashlib.sha256(f"{seed}\0{stream}".encode()).digest()[:4], "little")
-
-
-def barriers(calls: tuple[Call, ...], values: Mapping[int, Array]) -> list[int]:
-    """The calls before which the threads must meet: they touch bytes that an earlier call since the last meeting wrote,
-    or write bytes that one read."""
-    found: list[int] = []
-    read: list[tuple[int, int]] = []
-    written: list[tuple[int, int]] = []
-    for i, call in enumerate(calls):
-        reads = [_range(values[v]) for v in call.reads if v in values]
-        writes = [_range(values[v]) for v in call.writes if v in values]
-        if _touch(reads, written) or _touch(writes, written) or _touch(writes, read):
-            found.append(i)
-            read, written = [], []
-        read += reads
-        written += writes
-    return found
-
-
-def _range(array: Array) -> tuple[int, int]:
-    start = array.ctypes.data
-    return start, start + array.nbytes
-
-
-def _touch(some: list[tuple[int, int]], others: list[tuple[int, int]]) -> bool:
-    return any(a < d and c < b for a, b in some for c, d in others)

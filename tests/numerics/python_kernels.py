@@ -15,8 +15,9 @@ from archspec.ir.graph import Graph
 from archspec.ops import OPS
 from archspec.ops.randomness import philox
 from archspec.plan import make_plan
-from archspec.plan.kernel import Kernel
-from archspec.runtime.stage import Arena, Native, Stage, stream_key
+from archspec.plan.kernel import Call, Kernel
+from archspec.runtime.stage import Arena, Native, Stage
+from archspec.runtime.table import buffer_arrays, stream_key
 
 
 class Pointer:
@@ -92,20 +93,32 @@ def run(
     stage.arena.bytes[:] = 0xFF
     for name, array in bound.inputs.items():
         array[...] = inputs[name]
-    known = {**plan.graph.sizes, **sizes}
     functions = {k.structure: _function(k) for k in plan.kernels}
     with np.errstate(all="ignore"):
-        for call in plan.calls:
-            arguments: list[Any] = []
-            for parameter, argument in zip(call.kernel.parameters, call.arguments, strict=True):
-                if parameter.kind == "scratch":
-                    room = natives[call.kernel.structure].scratch.evaluate(known) or 0
-                    arguments += [np.full(room * threads, np.nan), room]
-                elif parameter.kind == "buffer":
-                    arguments.append(bound.values[argument].reshape(-1))
-                else:
-                    kinds = {"size": lambda a: known[a], "stream": lambda a: stream_key(seed, a), "step": lambda a: clock}
-                    arguments.append(kinds[parameter.kind](argument))
+        for call, row in zip(bound.calls, bound.rows, strict=True):
+            arguments = _arguments(call, row, stage, bound.sizes, seed, threads)
             for thread in random.Random(0).sample(range(threads), threads):
                 functions[call.kernel.structure](*arguments, thread, threads)
     return {name: bound.outputs[name].copy() for name in graph.outputs}
+
+
+def _arguments(call: Call, row: Any, stage: Stage, sizes: Mapping[str, int], seed: int, threads: int) -> list[Any]:
+    """What a row of the table passes to its kernel, with flat arrays for addresses."""
+    found: list[Any] = []
+    buffers = iter(buffer_arrays(stage, sizes, row, call))
+    for parameter, argument in zip(call.kernel.parameters, call.arguments, strict=True):
+        if parameter.kind == "scratch":
+            room = stage.natives[call.kernel.structure].scratch.evaluate(sizes) or 0
+            found += [np.full(room * threads, np.nan), room]
+        elif parameter.kind == "buffer":
+            found.append(_flat(next(buffers)))
+        else:
+            kinds = {"size": lambda a: sizes[a], "stream": lambda a: stream_key(seed, a), "step": lambda a: stage.step}
+            found.append(kinds[parameter.kind](argument))
+    return found
+
+
+def _flat(array: np.ndarray) -> np.ndarray:
+    """The elements from the first to the last of an array, those between its strides included."""
+    last = sum((n - 1) * s for n, s in zip(array.shape, array.strides, strict=True)) // array.itemsize
+    return np.lib.stride_tricks.as_strided(array, (last + 1,), (array.itemsize,))

@@ -5,7 +5,7 @@ import pytest
 from numerics_helpers import program_of, spec_of
 
 from archspec.ops.randomness import philox
-from archspec.runtime.stage import stream_key
+from archspec.runtime.table import stream_key
 
 M, N = 101, 103
 RATES = {"a": 0.3, "b": 0.3, "c": 0.5, "d": 0.0}

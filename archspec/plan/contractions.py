@@ -1,0 +1,87 @@
+"""Graph to graph, inside one part of a plan: contractions in the forms that kernels have.
+
+sum[t,b](x[b,t,d] * z[t,b,n])              ->  x copied to [t,b,d]: the sum runs along both as one loop
+a contraction that is no matrix product    ->  a product, element by element, and a sum
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from archspec.ir.build import Builder
+from archspec.ir.graph import Graph, Node, Operand
+from archspec.ir.sizes import Size
+from archspec.plan.layout import strides
+from archspec.plan.products import arrange, classify
+from archspec.plan.storage import View
+
+Moves = Callable[[int], tuple[Size, ...]]
+
+
+def fit_contractions(graph: Graph, views: Mapping[int, View]) -> tuple[Graph, list[int]]:
+    """The graph with contractions that register tiles can walk, and the new number of each of its values."""
+    if not any(n.op == "contract" for n in graph.nodes):
+        return graph, list(range(len(graph.nodes)))
+    builder = Builder()
+    builder.specs, builder.sizes = dict(graph.specs), dict(graph.sizes)
+    new: list[int] = []
+    known = {}
+    for old, node in graph:
+        moved = replace(node, operands=tuple(replace(o, value=new[o.value]) for o in node.operands))
+        if node.op == "contract":
+            new.append(_fitted(builder, moved, lambda v: _moves(builder, v, known)))
+        else:
+            new.append(builder.add(moved))
+        if old in views:
+            known[new[-1]] = views[old].strides
+    for name in ("inputs", "weights", "outputs"):
+        setattr(builder, name, {key: new[v] for key, v in getattr(graph, name).items()})
+    return builder.graph(), new
+
+
+def _moves(builder: Builder, value: int, known: Mapping[int, tuple[Size, ...]]) -> tuple[Size, ...]:
+    return known[value] if value in known else strides(builder.node(value).axes, builder.sizes)
+
+
+def _fitted(builder: Builder, node: Node, moves: Moves) -> int:
+    """The contraction as it is, or with operands copied into an order that fits, or as product and sum."""
+    if arrange(node, builder.sizes, moves) is not None:
+        return builder.add(node)
+    if classify(node, *node.operands) is None:
+        return _multiplied(builder, node)
+    for which in ((0,), (1,), (0, 1)):
+        trial = Builder(builder.graph())
+        operands = list(node.operands)
+        for k in which:
+            operands[k] = _reordered(trial, node, operands[k], node.operands[1 - k])
+        fitted = replace(node, operands=tuple(operands))
+        fresh = {operands[k].value: strides(trial.node(operands[k].value).axes, trial.sizes) for k in which}
+        if arrange(fitted, builder.sizes, lambda v, f=fresh: f[v] if v in f else moves(v)):  # type: ignore[misc]
+            builder.nodes[:] = trial.nodes
+            return builder.add(fitted)
+    return _multiplied(builder, node)
+
+
+def _reordered(builder: Builder, node: Node, operand: Operand, other: Operand) -> Operand:
+    """A copy of an operand: first the loops that the result has, then those summed over, in the order of the other one."""
+    rank = len(node.axes)
+    order = [i for i in range(rank) if i in operand.index]
+    order += [i for i in dict.fromkeys(other.index) if i >= rank and i in operand.index]
+    index = tuple(order.index(i) for i in operand.index)
+    axes = tuple(node.loops[i] for i in order)
+    source = builder.node(operand.value)
+    copy = Node("copy", (Operand(operand.value, index),), axes, dtype=source.dtype, origin=source.origin)
+    return Operand(builder.add(copy), tuple(order))
+
+
+def _multiplied(builder: Builder, node: Node) -> int:
+    """The product over all loops, in the order of the wider operand, then the sum."""
+    wider = max(node.operands, key=lambda o: len(o.index))
+    order = list(dict.fromkeys(wider.index))
+    order = [i for i in range(len(node.loops)) if i not in order] + order
+    place = {loop: k for k, loop in enumerate(order)}
+    axes = tuple(node.loops[i] for i in order)
+    operands = tuple(replace(o, index=tuple(place[i] for i in o.index)) for o in node.operands)
+    product = builder.add(Node("multiply", operands, axes, origin=node.origin))
+    return builder.add(replace(node, op="sum", operands=(Operand(product, tuple(order)),)))

@@ -1,0 +1,173 @@
+"""Where the values of a graph lie: most in memory of their own, some inside of others.
+
+a part of a tensor, other axes   window, reshape: no element moves, they are a way of reading
+concat                           the operands are computed right where they stand in the whole
+delay                            h[t-1] and h[t] lie in one room with T+1 slots, the first value in its first slot
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from archspec.ir.graph import Graph, Node
+from archspec.ir.sizes import ONE, ZERO, Axis, Size
+from archspec.ops import OPS
+from archspec.plan.layout import strides
+
+
+@dataclass(frozen=True)
+class View:
+    """A value inside the memory of `root`: the element where it begins, and how far apart neighbours along each axis lie.
+
+    `steps` are, for the loops over time around it from the outermost in, how far it moves with each turn.
+    """
+
+    root: int
+    offset: Size
+    strides: tuple[Size, ...]
+    steps: tuple[Size, ...] = ()
+
+    def moved(self, by: Size) -> View:
+        return replace(self, offset=self.offset + by)
+
+    def without(self, axis: int) -> View:
+        return replace(self, strides=(*self.strides[:axis], *self.strides[axis + 1 :]))
+
+
+def whole(root: int, node: Node, sizes: Mapping[str, int]) -> View:
+    """The view of a value that has memory of its own."""
+    return View(root, ZERO, strides(node.axes, sizes))
+
+
+def is_part(graph: Graph, node: Node) -> bool:
+    """Whether a window is a view: one loop or none along each axis, each loop once, all of it inside of the operand."""
+    if node.op != "window":
+        return False
+    source = graph.nodes[node.operands[0].value]
+    seen: list[int] = []
+    for place, axis in zip(node.attribute("places"), source.axes, strict=True):
+        if place.divisor != ONE or len(place.terms) > 1:
+            return False
+        seen += [loop for loop, _ in place.terms]
+        if not _inside(place, axis, node, graph.sizes):
+            return False
+    return sorted(seen) == list(range(len(node.axes)))
+
+
+def _inside(place: object, axis: Axis, node: Node, sizes: Mapping[str, int]) -> bool:
+    offset: Size = place.offset  # type: ignore[attr-defined]
+    terms = place.terms  # type: ignore[attr-defined]
+    first = last = offset
+    for loop, factor in terms:
+        end = offset + factor * (node.axes[loop].size - ONE)
+        first, last = (first, end) if _at_least_zero(factor.known(sizes)) else (end, last)
+    room = axis.size - ONE - last
+    return _at_least_zero(first.known(sizes)) and _at_least_zero(room.known(sizes))
+
+
+def _at_least_zero(size: Size) -> bool:
+    """Whether a polynomial is no less than zero whatever sizes of at least 1 its symbols have."""
+    return sum(min(c, 0) for _, c in size.terms) + sum(c for m, c in size.terms if c > 0) >= 0 and all(
+        c >= 0 for m, c in size.terms if m
+    )
+
+
+def is_view(graph: Graph, value: int) -> bool:
+    """Whether no kernel computes the value: it is a way of reading others."""
+    node = graph.nodes[value]
+    return OPS[node.op].kind in ("view", "join", "delay") or is_part(graph, node)
+
+
+def sources(graph: Graph, value: int) -> list[int]:
+    """The values that kernels compute, or leaves, of which `value` is made."""
+    found: list[int] = []
+    stack = [value]
+    seen: set[int] = set()
+    while stack:
+        v = stack.pop()
+        if v in seen:
+            continue
+        seen.add(v)
+        if is_view(graph, v):
+            stack += [o.value for o in graph.nodes[v].operands]
+            stack += [graph.links[v]] if v in graph.links else []
+        else:
+            found.append(v)
+    return found
+
+
+def claims(graph: Graph) -> dict[int, tuple[int, int]]:
+    """value -> (delay or concat, operand) whose memory it is computed into; a delay's operand 0 is its start, 1 its link."""
+    found: dict[int, tuple[int, int]] = {}
+    for delay, link in graph.links.items():
+        found[graph.nodes[delay].operands[0].value] = (delay, 0)
+        found[link] = (delay, 1)
+    for value, node in graph:
+        if node.op == "concat":
+            found.update({o.value: (value, k) for k, o in enumerate(node.operands)})
+    return found
+
+
+def views_of(graph: Graph, given: Mapping[int, View], room: Callable[[Node], int]) -> dict[int, View]:
+    """Where each value lies. `given` are known already; `room` makes memory for a node and names it."""
+    return _Views(graph, given, room).run()
+
+
+class _Views:
+    def __init__(self, graph: Graph, given: Mapping[int, View], room: Callable[[Node], int]) -> None:
+        self.graph, self.room = graph, room
+        self.found: dict[int, View] = dict(given)
+        self.claimed = claims(graph)
+
+    def run(self) -> dict[int, View]:
+        for value in range(len(self.graph.nodes)):
+            self._find(value)
+        return self.found
+
+    def _find(self, value: int) -> View:
+        if value not in self.found:
+            self.found[value] = self._make(value, self.graph.nodes[value])
+        return self.found[value]
+
+    def _make(self, value: int, node: Node) -> View:
+        if value in self.claimed:
+            return self._claimed(*self.claimed[value])
+        if is_part(self.graph, node):
+            return self._part(node)
+        if node.op == "reshape":
+            view = self._find(node.operands[0].value)
+            return replace(view, strides=strides(node.axes, self.graph.sizes))
+        if node.op == "delay":
+            return self._history(node)
+        return whole(self.room(node), node, self.graph.sizes)
+
+    def _claimed(self, owner: int, operand: int) -> View:
+        node, view = self.graph.nodes[owner], self._find(owner)
+        if node.op == "delay":
+            along, reverse = node.attribute("along"), node.attribute("reverse")
+            step = view.strides[along]
+            if operand == 1:
+                return view.moved(step * Size.number(-1) if reverse else step)
+            last = node.axes[along].size.known(self.graph.sizes) - ONE
+            return (view.moved(step * last) if reverse else view).without(along)
+        k = node.attribute("axis")
+        before = sum((self.graph.nodes[o.value].axes[k].size for o in node.operands[:operand]), ZERO)
+        return view.moved(before.known(self.graph.sizes) * view.strides[k])
+
+    def _part(self, node: Node) -> View:
+        view = self._find(node.operands[0].value)
+        moves = [ZERO] * len(node.axes)
+        for place, stride in zip(node.attribute("places"), view.strides, strict=True):
+            view = view.moved(place.offset.known(self.graph.sizes) * stride)
+            for loop, factor in place.terms:
+                moves[loop] = moves[loop] + factor.known(self.graph.sizes) * stride
+        return replace(view, strides=tuple(moves))
+
+    def _history(self, node: Node) -> View:
+        """One slot more than there are steps: forwards the first value lies before the others, backwards after them."""
+        along = node.attribute("along")
+        slots = Axis(node.axes[along].size + ONE)
+        room = replace(node, op="room", operands=(), axes=(*node.axes[:along], slots, *node.axes[along + 1 :]))
+        view = whole(self.room(room), room, self.graph.sizes)
+        return view.moved(view.strides[along]) if node.attribute("reverse") else view

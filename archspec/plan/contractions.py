@@ -26,7 +26,7 @@ def fit_contractions(graph: Graph, views: Mapping[int, View]) -> tuple[Graph, li
     builder = Builder()
     builder.specs, builder.sizes = dict(graph.specs), dict(graph.sizes)
     new: list[int] = []
-    known = {}
+    known: dict[int, tuple[Size, ...]] = {}
     for old, node in graph:
         moved = replace(node, operands=tuple(replace(o, value=new[o.value]) for o in node.operands))
         if node.op == "contract":

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from archspec.ir.graph import Graph, Node
+from archspec.ir.sizes import ZERO as _NOTHING
 from archspec.plan.contractions import fit_contractions
 from archspec.plan.equations import equations
 from archspec.plan.groups import COLUMNS, PRODUCT, SCATTER, Group, fuse, is_leaf, virtual_nodes
@@ -18,7 +19,6 @@ from archspec.plan.products import product_call
 from archspec.plan.rows import columns_call, rows_call
 from archspec.plan.scalars import Scalars
 from archspec.plan.scatter import scatter_call
-from archspec.ir.sizes import ZERO as _NOTHING
 from archspec.plan.storage import View, claims, is_view, views_of, whole
 
 

@@ -33,11 +33,12 @@ def _copy_of(builder: Builder, value: int) -> int:
 
 def _give_rooms(graph: Graph) -> Graph:
     """Copies where a value would have to lie in two places or where nothing computes it."""
-    links = {link for link in graph.links.values()}
+    links = set(graph.links.values())
     if not links and all(OPS[n.op].kind in ("map", "reduce", "contract", "leaf") for n in graph.nodes):
         return graph
     virtual = virtual_nodes(graph)
-    builder, new = Builder(), []
+    builder = Builder()
+    new: list[int] = []
     builder.specs, builder.sizes = dict(graph.specs), dict(graph.sizes)
     owned = {graph.outputs[name] for name in graph.outputs} | links
     taken: set[int] = set()
@@ -57,9 +58,9 @@ def _give_rooms(graph: Graph) -> Graph:
                 taken.add(operand.value)
             elif node.op == "delay":
                 value, operand = _start(builder, node, replace(operand, value=value))
-            elif node.op == "reshape" and not _lies_in_order(graph, operand.value, virtual, owned):
-                value = _copy_of(builder, value)
-            elif k in strict_operands(node) and operand.value in virtual:
+            elif (node.op == "reshape" and not _lies_in_order(graph, operand.value, virtual, owned)) or (
+                k in strict_operands(node) and operand.value in virtual
+            ):
                 value = _copy_of(builder, value)
             operands.append(replace(operand, value=value))
         new.append(builder.add(replace(node, operands=tuple(operands))))

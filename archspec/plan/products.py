@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from archspec.ir.graph import Node, Operand
-from archspec.ir.sizes import Size
+from archspec.ir.sizes import ONE, Size
 from archspec.plan.kernel import Call, Local, Offset, Product, Split, Statement
-from archspec.plan.layout import ONE, Access, extent, merge
+from archspec.plan.layout import Access, extent, merge
 from archspec.plan.names import AROUND_PRODUCTS
 from archspec.plan.rows import all_accesses
 from archspec.plan.scalars import Level, Scalars

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from archspec.ir.graph import Node
-from archspec.ir.sizes import Size
+from archspec.ir.sizes import ONE, Size
 from archspec.ops import OPS
 from archspec.plan.groups import loose_operands
 from archspec.plan.kernel import (
@@ -30,7 +30,7 @@ from archspec.plan.kernel import (
     Store,
     Within,
 )
-from archspec.plan.layout import ONE, Access, extent, merge, strides
+from archspec.plan.layout import Access, extent, merge, strides
 from archspec.plan.scalars import Level, Scalars, short_name
 from archspec.plan.wrap import finish
 

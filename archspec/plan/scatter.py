@@ -6,9 +6,11 @@ range, so every sum is made by one thread in one order.
 
 from __future__ import annotations
 
-from archspec.ir.sizes import Size
+from collections.abc import Sequence
+
+from archspec.ir.sizes import ONE, Size
 from archspec.plan.kernel import FLOAT, Add, Call, Constant, For, Load, Local, Offset, Share, Statement, Store, When
-from archspec.plan.layout import ONE, Access, extent, merge
+from archspec.plan.layout import Access, extent, merge
 from archspec.plan.rows import loops
 from archspec.plan.scalars import Scalars, short_name
 from archspec.plan.wrap import finish
@@ -32,14 +34,14 @@ def scatter_call(s: Scalars, equation: str) -> Call:
     line = [(s.names.new("j"), run) for run in merge(inner, s.extents, [reads[1], access])]
     clear = [(s.names.new("k"), (k,)) for k in range(rank) if k != axis]
 
-    def variables(named: list[tuple[str, tuple[int, ...]]]) -> list[tuple[str, object]]:
+    def variables(named: Sequence[tuple[str, tuple[int, ...]]]) -> list[tuple[str, Size]]:
         return [(name, s.declare(extent(run, s.extents))) for name, run in named]
 
     step = s.declare(target[axis])
     cleared = Offset(((start, step), (row, step), *((n, s.declare(target[run[0]])) for n, run in clear)))
     body: tuple[Statement, ...] = (Store(s.buffer(group.root), cleared, Constant(0.0), FLOAT),)
     for name, size in reversed(variables(clear)):
-        body = (For(name, size, body),)  # type: ignore[arg-type]
+        body = (For(name, size, body),)
     clearing = For(row, Size.symbol(points), body)
     for name, run in (*nest, *line):
         s.counters[run[-1]] = ((name, ONE),)
@@ -50,9 +52,9 @@ def scatter_call(s: Scalars, equation: str) -> Call:
         Add(s.buffer(group.root), place, Local(value)),
     )
     for name, size in reversed(variables(line)):
-        add = (For(name, size, add),)  # type: ignore[arg-type]
+        add = (For(name, size, add),)
     dtype = graph.nodes[ids.value].dtype
     found = (Load(picked, dtype, s.buffer(ids.value), s.offset(reads[0])), When(picked, start, points, add))
-    walk = loops(variables(nest), found)  # type: ignore[arg-type]
+    walk = loops(variables(nest), found)
     share = Share(start, points, s.declare(s.extents[axis]))
     return finish(s, group, (share, clearing, walk), equation)

@@ -203,7 +203,7 @@ def _at(address: int, dtype: np.dtype[Any], shape: Sequence[int], strides: Seque
 
     nbytes = sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + dtype.itemsize
     raw = (ctypes.c_uint8 * nbytes).from_address(address)
-    return np.ndarray(tuple(shape), dtype, raw, 0, tuple(strides))
+    return np.ndarray(tuple(shape), dtype, memoryview(raw), 0, tuple(strides))
 
 
 def _stretches(items: Sequence[Item], calls: Sequence[Call], table: Unrolled) -> Iterable[tuple[bool, int]]:

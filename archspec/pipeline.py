@@ -86,7 +86,13 @@ class Stages:
     @cached_property
     def evaluation(self) -> Graph:
         """Loss and metrics in evaluation mode."""
-        return self._evaluation([n for n in self.graph.outputs if n == "loss" or n.startswith("metric:")])
+        figures = [n for n in self.graph.outputs if n == "loss" or n.startswith("metric:")]
+        return self._evaluation([*figures, *self._carried])
+
+    @property
+    def _carried(self) -> list[str]:
+        """The states that go on from batch to batch."""
+        return [name for name in self.graph.outputs if name.startswith("carry:")]
 
     @cached_property
     def backward(self) -> Graph:
@@ -94,7 +100,7 @@ class Stages:
         from archspec.differentiate import differentiate, for_training
 
         self._need_loss()
-        return verify(differentiate(verify(for_training(only(self.graph, ["loss"])))))
+        return verify(differentiate(verify(for_training(only(self.graph, ["loss", *self._carried])))))
 
     @cached_property
     def optimised(self) -> Graph:

@@ -82,7 +82,7 @@ def run(
     folder = _folder(out, spec)
     _write_start(folder, spec, stages, options, dataset, total)
     program.prepare("train", "loss", "update")
-    outcome = _train(program, dataset, stages.training, seed, folder, reporter)
+    outcome = _train(program, dataset, stages.lowered, seed, folder, reporter)
     _write_end(folder, program, outcome, stages)
     return Run(outcome.metrics, tuple(outcome.history), folder, program, outcome.interrupted)
 
@@ -98,13 +98,14 @@ def _check_stop(training: Any, dataset: Dataset) -> None:
         raise ArchError(Diagnostic("T02", message, training.stop.span, hints=(hint,)))
 
 
-def _train(program: Program, dataset: Dataset, training: Any, seed: int, folder: Path, reporter: Reporter) -> Outcome:
+def _train(program: Program, dataset: Dataset, lowered: Any, seed: int, folder: Path, reporter: Reporter) -> Outcome:
     from archspec.runtime.train import Batches, train
 
     arrays = program.check_arrays({f.name: f.array for f in dataset.fields})
-    batches = Batches(arrays, dataset.parts, dataset.axis)
+    targets = tuple(name for name in arrays if name not in lowered.inputs)
+    batches = Batches(arrays, dataset.parts, targets)
     with _interruptible() as interrupted, (folder / "metrics.jsonl").open("w", encoding="utf-8") as file:
-        return train(program, batches, training, seed, _Recorder(reporter, file), interrupted)
+        return train(program, batches, lowered.training, seed, _Recorder(reporter, file), interrupted)
 
 
 class _Recorder:

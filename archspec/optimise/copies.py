@@ -22,6 +22,8 @@ def forward_copies(graph: Graph) -> Graph:
     """
 
     def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
+        if node.op == "window":
+            return _window_through(builder, node)
         changed = tuple(_through(builder, o) for o in node.operands)
         if changed == node.operands:
             return _identity(builder, node)
@@ -32,6 +34,18 @@ def forward_copies(graph: Graph) -> Graph:
         return builder.add(moved) if known is None else known
 
     return rebuild(graph, rewrite)
+
+
+def _window_through(builder: Builder, node: Node) -> int | None:
+    """A window on a transposed tensor reads the tensor itself."""
+    source = builder.node(node.operands[0].value)
+    while source.op in TRANSPARENT and sorted(source.operands[0].index) == list(range(len(source.axes))):
+        places = node.attribute("places")
+        moved = tuple(places[k] for k in source.operands[0].index)
+        attributes = tuple(("places", moved) if name == "places" else (name, value) for name, value in node.attributes)
+        node = replace(node, operands=(Operand(source.operands[0].value, ()),), attributes=attributes)
+        source = builder.node(node.operands[0].value)
+    return builder.window(node.operands[0].value, node.axes, node.attribute("places"), node.attribute("fill"))
 
 
 def _through(builder: Builder, operand: Operand) -> Operand:

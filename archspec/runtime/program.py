@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from archspec.diagnostics import ArchError, Diagnostic, did_you_mean
-from archspec.ir.graph import INT, Graph
+from archspec.ir.graph import Graph
+from archspec.runtime import feed
 from archspec.runtime.executor import Executor, Table
-from archspec.runtime.stage import Array, Bound, Stage, bad_input
+from archspec.runtime.stage import Array, Bound, Stage
 from archspec.runtime.table import written_arrays
 from archspec.runtime.weights import Layout, Weights
 
@@ -50,7 +52,8 @@ class Program:
     """One model, compiled. Made by `Spec.compile`.
 
     Methods take the model's inputs by name, `x=…`, as arrays whose axes are those of the spec; the batch may have any
-    size. All errors in them are `ArchError`s.
+    size. An input over a ragged axis T is a list of rows of different lengths, or one padded array with the lengths of its
+    rows as `T=…`; without them all rows are full. All errors in them are `ArchError`s.
     """
 
     def __init__(
@@ -70,24 +73,26 @@ class Program:
         self._step_tables: dict[int, Table] = {}
         self._updates: tuple[int, Table] | None = None
         self._made: dict[str, Stage] = {}
+        self._carried: dict[str, Array] = {}
+        self._plain: dict[int, bool] = {}
         self.keep: object = None
 
     # --- what users call --------------------------------------------------------------------------------------
 
-    def forward(self, **inputs: ArrayLike) -> dict[str, Array]:
+    def forward(self, **inputs: Any) -> dict[str, Array]:
         """The model's outputs by name, in evaluation mode."""
         bound = self._run("forward", inputs)
         return {name: bound.outputs[name].copy() for name in self.results}
 
-    def loss(self, **inputs: ArrayLike) -> float:
+    def loss(self, **inputs: Any) -> float:
         """The loss of the `train` section for one batch, in evaluation mode."""
         return self.figures(**inputs)["loss"]
 
-    def figures(self, **inputs: ArrayLike) -> dict[str, float]:
+    def figures(self, **inputs: Any) -> dict[str, float]:
         """The loss and the metrics of one batch, in evaluation mode."""
         return _figures(self._run("loss", inputs))
 
-    def gradient(self, **inputs: ArrayLike) -> tuple[float, dict[str, Array]]:
+    def gradient(self, **inputs: Any) -> tuple[float, dict[str, Array]]:
         """The loss and its gradient by weight, in training mode: dropout is that of the coming step."""
         bound = self._run("train", inputs)
         gradients = {
@@ -97,56 +102,72 @@ class Program:
         }
         return float(bound.outputs["loss"]), gradients
 
-    def step(self, **inputs: ArrayLike) -> float:
+    def step(self, **inputs: Any) -> float:
         """One update of the weights by the optimiser; returns the loss before it."""
         bound = self._bind(self._stage("train"), inputs)
         self._set_scalars(int(self.state.step[0]) + 1)
         self._executor.run(self._step_table(bound))
-        self.state.step[0] += 1
-        return float(bound.outputs["loss"])
+        loss = float(bound.outputs["loss"])
+        self._finish_step(bound)
+        self._carried = {}
+        return loss
 
     # --- batches of rows, for training loops ----------------------------------------------------------------------
 
-    def step_rows(self, arrays: Mapping[str, Array], rows: NDArray[np.int64], axis: str) -> float:
+    def step_rows(self, arrays: Mapping[str, Any], rows: NDArray[np.int64]) -> float:
         """One update on some rows of arrays that `check_arrays` has made; returns the loss.
 
         A loss that is not finite raises ArchError and leaves the weights as they were.
         """
-        bound = self._take(self._stage("train"), arrays, rows, axis)
+        bound = self._take(self._stage("train"), arrays, rows)
         self._executor.run(Table(bound.rows))
         loss = float(bound.outputs["loss"])
         if not np.isfinite(loss):
             raise self._diverged(bound)
         self._set_scalars(int(self.state.step[0]) + 1)
         self._executor.run(self._update_table(bound))
-        self.state.step[0] += 1
+        self._finish_step(bound)
         return loss
 
-    def figures_rows(self, arrays: Mapping[str, Array], rows: NDArray[np.int64], axis: str) -> dict[str, float]:
+    def figures_rows(self, arrays: Mapping[str, Any], rows: NDArray[np.int64]) -> dict[str, float]:
         """The loss and the metrics of some rows, in evaluation mode."""
-        bound = self._take(self._stage("loss"), arrays, rows, axis)
+        bound = self._take(self._stage("loss"), arrays, rows)
         self._executor.run(Table(bound.rows))
+        self._carry(bound)
         return _figures(bound)
 
-    def check_arrays(self, arrays: Mapping[str, ArrayLike]) -> dict[str, Array]:
+    @property
+    def carries(self) -> bool:
+        """Whether a recurrence goes on where the batch before has ended (`over … carry`)."""
+        return any(feed.is_carried(name) for name in self.graph.inputs)
+
+    def forget(self) -> None:
+        """Lets recurrences that are carried over begin anew."""
+        self._carried.clear()
+
+    def check_arrays(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         """The arrays in the program's own dtypes, checked once instead of at every step."""
         graph = self._stage("train").plan.graph
-        found: dict[str, Array] = {}
-        for name in self.graph.inputs:
-            node = self.graph.nodes[self.graph.inputs[name]]
-            if name not in arrays:
-                continue
-            array = np.asarray(arrays[name])
-            if node.dtype == INT:
-                _check_indices(name, array, graph.size(node.of) if node.of is not None else None)
-            found[name] = np.ascontiguousarray(array, self._stage("train").dtypes[node.dtype])
-        return found
+        return feed.checked(self.graph, arrays, self._stage("train").dtypes, graph.sizes)
 
-    def _take(self, stage: Stage, arrays: Mapping[str, Array], rows: NDArray[np.int64], axis: str) -> Bound:
-        bound = stage.bind({axis: len(rows)})
-        for name in stage.plan.graph.inputs:
-            np.take(arrays[name], rows, axis=0, out=bound.inputs[name], mode="clip")
+    def _take(self, stage: Stage, arrays: Mapping[str, Any], rows: NDArray[np.int64]) -> Bound:
+        graph = stage.plan.graph
+        taken = feed.taken(graph, arrays, rows, self._carried)
+        bound = stage.bind_shapes(tuple([taken[name].shape for name in graph.inputs]))
+        for name, array in taken.items():
+            bound.inputs[name][...] = array
         return bound
+
+    def _finish_step(self, bound: Bound) -> None:
+        """What a step leaves behind beside the update: running averages, states that are carried over, its number."""
+        for name, array in bound.outputs.items():
+            if name.startswith("running:"):
+                self.layout.view(self.state.weights, name.removeprefix("running:"))[...] = array
+        self._carry(bound)
+        self.state.step[0] += 1
+
+    def _carry(self, bound: Bound) -> None:
+        self._carried = {name: array.copy() for name, array in bound.outputs.items() if feed.is_carried(name)}
 
     def _diverged(self, bound: Bound) -> ArchError:
         """Which value was the first that is not finite: the kernels are run again, one by one."""
@@ -199,7 +220,7 @@ class Program:
         for name in names:
             self._stage(name)
 
-    def _run(self, name: str, inputs: Mapping[str, ArrayLike]) -> Bound:
+    def _run(self, name: str, inputs: Mapping[str, Any]) -> Bound:
         bound = self._bind(self._stage(name), inputs)
         self._executor.run(Table(bound.rows))
         return bound
@@ -235,29 +256,33 @@ class Program:
 
     # --- inputs -----------------------------------------------------------------------------------------------
 
-    def _bind(self, stage: Stage, inputs: Mapping[str, ArrayLike]) -> Bound:
+    def _bind(self, stage: Stage, inputs: Mapping[str, Any], carried: Mapping[str, Array] | None = None) -> Bound:
         """The stage for the sizes of these inputs, with the inputs in its memory."""
         graph = stage.plan.graph
         if inputs.keys() != graph.inputs.keys():
             self._check_names(graph, inputs)
-        arrays = [np.asarray(inputs[name]) for name in graph.inputs]
-        bound = stage.bind_shapes(tuple([a.shape for a in arrays]))
-        for (name, value), array in zip(graph.inputs.items(), arrays, strict=True):
-            node = graph.nodes[value]
-            if node.dtype == INT:
-                _check_indices(name, array, graph.size(node.of) if node.of is not None else None)
-            elif array.dtype.kind not in "fiub":
-                raise bad_input(name, f"holds numbers and is given {array.dtype}")
-            bound.inputs[name][...] = array
+        if self._is_plain(graph):
+            arrays = {name: np.asarray(inputs[name]) for name in graph.inputs}
+        else:
+            arrays = feed.complete(graph, inputs, carried or {})
+        bound = stage.bind_shapes(tuple([arrays[name].shape for name in graph.inputs]))
+        feed.put(graph, arrays, bound.inputs)
         return bound
 
-    def _check_names(self, graph: Graph, inputs: Mapping[str, ArrayLike]) -> None:
+    def _is_plain(self, graph: Graph) -> bool:
+        """Whether every input is a tensor that the caller gives: no lengths, nothing carried over."""
+        known = self._plain.get(id(graph))
+        if known is None:
+            known = self._plain[id(graph)] = feed.is_plain(graph)
+        return known
+
+    def _check_names(self, graph: Graph, inputs: Mapping[str, Any]) -> None:
         for name in inputs:
             if name not in graph.inputs and name not in self.graph.inputs:
-                hints = did_you_mean(name, self.graph.inputs)
+                hints = did_you_mean(name, [n for n in self.graph.inputs if not feed.is_carried(n)])
                 raise ArchError(Diagnostic("R02", f"there is no input `{name}`", hints=hints))
         for name in graph.inputs:
-            if name not in inputs:
+            if name not in inputs and not feed.is_implied(graph, name):
                 raise ArchError(Diagnostic("R02", f"the input `{name}` is missing"))
 
 
@@ -267,20 +292,6 @@ def _figures(bound: Bound) -> dict[str, float]:
         for name, array in bound.outputs.items()
         if name == "loss" or name.startswith("metric:")
     }
-
-
-def _check_indices(name: str, array: Array, size: int | None) -> None:
-    """Indices must be whole numbers inside their axis: a wrong one would read or write outside of a tensor."""
-    if array.dtype.kind not in "iu":
-        raise bad_input(name, f"holds whole numbers and is given {array.dtype}")
-    if size is None or not array.size:
-        return
-    if array.dtype == np.int64 and array.flags.c_contiguous and array.ndim:
-        inside = array.view(np.uint64).max() < size  # a negative number is a huge one without its sign
-    else:
-        inside = int(array.min()) >= 0 and int(array.max()) < size
-    if not inside:
-        raise bad_input(name, f"holds numbers from 0 to {size - 1} and is given {array.min()} to {array.max()}")
 
 
 def _joined(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from archspec.diagnostics import ArchError, Diagnostic
 from archspec.ir.graph import Graph
 from archspec.ir.sizes import Size
 from archspec.plan import Memory, Plan, lay_out
 from archspec.plan.kernel import Call
 from archspec.plan.memory import value_nbytes
+from archspec.runtime.feed import bad_input
 from archspec.runtime.table import Unrolled
 
 Array = NDArray[Any]
@@ -173,10 +173,6 @@ def open_sizes(graph: Graph, shapes: tuple[tuple[int, ...], ...]) -> dict[str, i
             elif known != count:
                 raise bad_input(name, f"has {known} along {axis} and is given {count}")
     return sizes
-
-
-def bad_input(name: str, message: str) -> ArchError:
-    return ArchError(Diagnostic("R02", f"the input `{name}` {message}"))
 
 
 def graph_size(known: Mapping[str, int], size: Size, sizes: Mapping[str, int]) -> int:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from archspec.data.random import permutation
+from archspec.data.ragged import Ragged
 from archspec.lower.training import Training
+from archspec.runtime.batches import in_order, lanes, shuffled
+from archspec.runtime.feed import counts
 from archspec.runtime.program import Program
 from archspec.runtime.stage import Array
 
 EVALUATION_ROWS = 1024
+WIDE = 1024  # elements of a row beyond which batches for figures are as small as those for training
 DEFAULT_EPOCHS = 10
 Record = dict[str, Any]
 
@@ -31,11 +34,21 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True)
 class Batches:
-    """Rows to learn from. `arrays` holds all rows; `parts` the row numbers of train, validation and test."""
+    """Rows to learn from.
 
-    arrays: Mapping[str, Array]
+    `arrays`   all rows of each input: arrays, or `Ragged` ones
+    `parts`    the row numbers of train, validation and test
+    `targets`  the inputs that only the loss and the metrics read
+    """
+
+    arrays: Mapping[str, Any]
     parts: Mapping[str, NDArray[np.int64]]
-    axis: str
+    targets: tuple[str, ...] = ()
+
+    @property
+    def small(self) -> bool:
+        """Whether rows are so short that many of them fit into one batch for figures."""
+        return all(not isinstance(a, Ragged) and a[:1].size <= WIDE for a in self.arrays.values())
 
 
 @dataclass
@@ -112,30 +125,44 @@ class _Loop:
 
     def _batches(self, epoch: int) -> tuple[float, int]:
         """One pass over the training part, or what is left of the run; the mean loss and the rows seen."""
-        part = self.batches.parts["train"]
-        order = part[permutation(len(part), self.seed, "epoch", epoch)]
-        total, seen, size = 0.0, 0, self.training.batch
-        for start in range(0, len(order), size):
+        part, arrays = self.batches.parts["train"], self.batches.arrays
+        total, weight, seen = 0.0, 0.0, 0
+        for rows in self._walk(part, lambda: shuffled(arrays, part, self.training.batch, self.seed, epoch)):
             if self.program.steps_done >= self.total or self._done():
                 break
-            rows = order[start : start + size]
-            loss = self.program.step_rows(self.batches.arrays, rows, self.batches.axis)
-            total, seen = total + loss * len(rows), seen + len(rows)
+            loss, count = self.program.step_rows(arrays, rows), self._count(rows)
+            total, weight, seen = total + loss * count, weight + count, seen + len(rows)
             self.reporter.progress(epoch, self.program.steps_done, self.total, loss)
-        return total / max(seen, 1), seen
+        return total / max(weight, 1.0), seen
+
+    def _walk(self, part: NDArray[np.int64], batches: Callable[[], Iterator[NDArray[np.int64]]]) -> Iterator[NDArray[np.int64]]:
+        """The batches of a part; where states are carried over, stretches side by side in their own order."""
+        if not self.program.carries:
+            yield from batches()
+            return
+        for first, rows in lanes(part, self.training.batch):
+            if first:
+                self.program.forget()
+            yield rows
+
+    def _count(self, rows: NDArray[np.int64]) -> float:
+        """What a batch weighs in a mean over a part."""
+        return counts(self.batches.arrays, self.batches.targets, rows)
 
     def figures(self, part: str) -> dict[str, float]:
-        """Loss and metrics of a part, weighted by rows; nothing where the data have no such part."""
+        """Loss and metrics of a part, each batch weighted by its rows, or steps where targets are ragged; nothing where the data have no such part."""
         rows = self.batches.parts.get(part)
         if rows is None or not len(rows):
             return {}
         totals: dict[str, float] = {}
-        for start in range(0, len(rows), EVALUATION_ROWS):
-            piece = rows[start : start + EVALUATION_ROWS]
-            found = self.program.figures_rows(self.batches.arrays, piece, self.batches.axis)
-            for name, value in found.items():
-                totals[name] = totals.get(name, 0.0) + value * len(piece)
-        return {f"{part}.{name}": value / len(rows) for name, value in totals.items()}
+        weight, arrays = 0.0, self.batches.arrays
+        size = EVALUATION_ROWS if self.batches.small else max(self.training.batch, 1)
+        for piece in self._walk(rows, lambda: in_order(arrays, rows, size)):
+            count = self._count(piece)
+            weight += count
+            for name, value in self.program.figures_rows(arrays, piece).items():
+                totals[name] = totals.get(name, 0.0) + value * count
+        return {f"{part}.{name}": value / weight for name, value in totals.items()}
 
     def _judge(self, record: Record) -> None:
         """Early stopping: keeps the best weights and counts the epochs without a better figure."""

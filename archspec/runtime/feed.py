@@ -1,0 +1,229 @@
+"""What a program is fed: inputs as arrays, the lengths of ragged axes, states that are carried from batch to batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archspec.data.ragged import Ragged
+from archspec.diagnostics import ArchError, Diagnostic
+from archspec.ir.graph import INT, Graph, Node
+
+Array = NDArray[Any]
+Indices = NDArray[np.int64]
+
+
+def bad_input(name: str, message: str) -> ArchError:
+    return ArchError(Diagnostic("R02", f"the input `{name}` {message}"))
+
+
+# --- which inputs are given by whom ----------------------------------------------------------------------------------
+
+
+def is_carried(name: str) -> bool:
+    """Whether an input is the state that the batch before has left."""
+    return name.startswith("carry:")
+
+
+def is_lengths(node: Node) -> bool:
+    """Whether an input holds the lengths of a ragged axis."""
+    return any(key == "lengths" for key, _ in node.attributes)
+
+
+def is_implied(graph: Graph, name: str) -> bool:
+    """Whether an input may be left out."""
+    return is_carried(name) or is_lengths(graph.nodes[graph.inputs[name]])
+
+
+def is_plain(graph: Graph) -> bool:
+    return not any(is_implied(graph, name) for name in graph.inputs)
+
+
+def ragged_axis(node: Node) -> int | None:
+    """Which axis of an input is ragged."""
+    return next((k for k, axis in enumerate(node.axes) if axis.ragged), None)
+
+
+# --- one batch from a caller -------------------------------------------------------------------------------------------
+
+
+def complete(graph: Graph, given: Mapping[str, Any], carried: Mapping[str, Array]) -> dict[str, Array]:
+    """All inputs of a graph as arrays: rows padded to the longest, lengths, carried states."""
+    found: dict[str, Array] = {}
+    lengths: dict[str, Indices] = {}
+    for name, value in given.items():
+        if name not in graph.inputs:
+            continue
+        node = graph.nodes[graph.inputs[name]]
+        axis = ragged_axis(node)
+        if axis is not None and _is_rows(value):
+            found[name], own = padded(name, value, node)
+            _agree(str(node.axes[axis]), own, lengths)
+        elif not is_lengths(node):
+            found[name] = np.asarray(value)
+    for name, value in given.items():
+        if name in graph.inputs and is_lengths(graph.nodes[graph.inputs[name]]):
+            _agree(name, _whole_numbers(name, value), lengths)
+    _add_lengths(graph, found, lengths)
+    _add_carried(graph, found, carried)
+    return found
+
+
+def _is_rows(value: Any) -> bool:
+    """Whether an input is given row by row: a list of rows, not one array."""
+    return isinstance(value, Ragged | list | tuple) and len(value) > 0 and (isinstance(value, Ragged) or np.ndim(value[0]) > 0)
+
+
+def padded(name: str, rows: Any, node: Node) -> tuple[Array, Indices]:
+    """Rows of different lengths as one array with zeros past their ends, and their lengths."""
+    if isinstance(rows, Ragged):
+        return rows.padded(np.arange(len(rows))), rows.lengths
+    arrays = [np.asarray(row) for row in rows]
+    lengths = np.array([len(a) for a in arrays], np.int64)
+    inner = {a.shape[1:] for a in arrays}
+    if len(inner) != 1 or any(a.ndim != len(node.axes) - 1 for a in arrays):
+        raise bad_input(name, f"has the axes {node.shape}, so each of its rows has {len(node.axes) - 1}")
+    whole = np.zeros((len(arrays), int(lengths.max()), *inner.pop()), np.result_type(*arrays))
+    for i, row in enumerate(arrays):
+        whole[i, : len(row)] = row
+    return whole, lengths
+
+
+def _agree(axis: str, own: Indices, lengths: dict[str, Indices]) -> None:
+    if axis in lengths and not np.array_equal(lengths[axis], own):
+        raise bad_input(axis, f"has rows of other lengths than another input over {axis}")
+    lengths[axis] = own
+
+
+def _whole_numbers(name: str, value: Any) -> Indices:
+    array = np.asarray(value)
+    if array.dtype.kind not in "iu" or array.ndim != 1:
+        raise bad_input(name, "holds the lengths of rows, a whole number for each")
+    return array.astype(np.int64)
+
+
+def _add_lengths(graph: Graph, found: dict[str, Array], lengths: Mapping[str, Indices]) -> None:
+    """The lengths of every ragged axis, full where nobody says otherwise."""
+    for name, value in graph.inputs.items():
+        if not is_lengths(graph.nodes[value]):
+            continue
+        rows, longest = _extent(graph, found, name)
+        own = lengths.get(name, np.full(rows, longest, np.int64))
+        if len(own) != rows:
+            raise bad_input(name, f"has {len(own)} lengths for {rows} rows")
+        if len(own) and not (own.min() >= 1 and own.max() <= longest):
+            raise bad_input(name, f"holds lengths from {own.min()} to {own.max()}, and rows have room for 1 to {longest}")
+        found[name] = own
+
+
+def _extent(graph: Graph, found: Mapping[str, Array], name: str) -> tuple[int, int]:
+    """How many rows the inputs over a ragged axis have and how long they are."""
+    for other, value in graph.inputs.items():
+        node = graph.nodes[value]
+        axis = ragged_axis(node)
+        if axis is not None and str(node.axes[axis]) == name and other in found and found[other].ndim > axis:
+            return found[other].shape[0], found[other].shape[axis]
+    return 0, 0
+
+
+def _add_carried(graph: Graph, found: dict[str, Array], carried: Mapping[str, Array]) -> None:
+    """States of the batch before; zeros where there is none or where it had other rows."""
+    rows = {str(axis.size): n for name, a in found.items() for axis, n in zip(_axes(graph, name), a.shape, strict=False)}
+    for name, value in graph.inputs.items():
+        if is_carried(name):
+            known = {**graph.sizes, **rows}
+            shape = tuple(axis.size.evaluate(known) or 1 for axis in graph.nodes[value].axes)
+            before = carried.get(name)
+            found[name] = before if before is not None and before.shape == shape else np.zeros(shape)
+
+
+def _axes(graph: Graph, name: str) -> Sequence[Any]:
+    return graph.nodes[graph.inputs[name]].axes
+
+
+def put(graph: Graph, arrays: Mapping[str, Array], places: Mapping[str, Array]) -> None:
+    """Copies inputs into a program's memory. What lies past the end of a row becomes zero; indices are checked."""
+    for name, value in graph.inputs.items():
+        node, array, place = graph.nodes[value], arrays[name], places[name]
+        _check_kind(name, node, array)
+        place[...] = array
+        axis = ragged_axis(node)
+        if axis is not None and str(node.axes[axis]) in arrays:
+            place[past_the_end(arrays[str(node.axes[axis])], place.shape[axis])] = 0
+        if node.dtype == INT and not is_lengths(node):
+            check_indices(name, place, graph.size(node.of) if node.of is not None else None)
+
+
+def past_the_end(lengths: Indices, longest: int) -> NDArray[np.bool_]:
+    """(rows, longest): where a row has ended already."""
+    mask: NDArray[np.bool_] = np.arange(longest) >= lengths[:, None]
+    return mask
+
+
+def _check_kind(name: str, node: Node, array: Array) -> None:
+    if node.dtype == INT and array.dtype.kind not in "iu":
+        raise bad_input(name, f"holds whole numbers and is given {array.dtype}")
+    if array.dtype.kind not in "fiub":
+        raise bad_input(name, f"holds numbers and is given {array.dtype}")
+
+
+def check_indices(name: str, array: Array, size: int | None) -> None:
+    """Indices must be whole numbers inside their axis: a wrong one would read or write outside of a tensor."""
+    if size is None or not array.size:
+        return
+    if array.dtype == np.int64 and array.flags.c_contiguous and array.ndim:
+        inside = array.view(np.uint64).max() < size  # a negative number is a huge one without its sign
+    else:
+        inside = int(array.min()) >= 0 and int(array.max()) < size
+    if not inside:
+        raise bad_input(name, f"holds numbers from 0 to {size - 1} and is given {array.min()} to {array.max()}")
+
+
+# --- rows of a dataset -------------------------------------------------------------------------------------------------
+
+
+def checked(graph: Graph, arrays: Mapping[str, Any], dtypes: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, Any]:
+    """Arrays of a dataset in the program's own dtypes, their indices checked once. Windows over a text stay views."""
+    found: dict[str, Any] = {}
+    for name, value in graph.inputs.items():
+        if name not in arrays:
+            continue
+        node, array = graph.nodes[value], arrays[name]
+        flat = array.values if isinstance(array, Ragged) else np.asarray(array)
+        _check_kind(name, node, flat)
+        if node.dtype == INT:
+            check_indices(name, flat, node.of.size.evaluate(sizes) if node.of is not None else None)
+        dtype = dtypes[node.dtype]
+        if isinstance(array, Ragged):
+            found[name] = Ragged(np.ascontiguousarray(flat, dtype), array.offsets)
+        else:
+            found[name] = flat if flat.dtype == dtype else flat.astype(dtype)
+    return found
+
+
+def taken(graph: Graph, arrays: Mapping[str, Any], rows: Indices, carried: Mapping[str, Array]) -> dict[str, Array]:
+    """The inputs of a graph for some rows of a dataset."""
+    found: dict[str, Array] = {}
+    lengths: dict[str, Indices] = {}
+    for name, value in graph.inputs.items():
+        if name not in arrays:
+            continue
+        array, node = arrays[name], graph.nodes[value]
+        if isinstance(array, Ragged):
+            axis = ragged_axis(node)
+            found[name] = array.padded(rows)
+            lengths[str(node.axes[axis]) if axis is not None else ""] = array.lengths[rows]
+        else:
+            found[name] = np.take(array, rows, axis=0, mode="clip") if array.flags.c_contiguous else array[rows]
+    _add_lengths(graph, found, lengths)
+    _add_carried(graph, found, carried)
+    return found
+
+
+def counts(arrays: Mapping[str, Any], names: Sequence[str], rows: Indices) -> float:
+    """What a batch weighs in a mean over a part: its steps where one of `names` is ragged, else its rows."""
+    ragged = [arrays[name] for name in names if isinstance(arrays.get(name), Ragged)]
+    return float(ragged[0].lengths[rows].sum()) if ragged else float(len(rows))

@@ -137,7 +137,7 @@ class _Fusion:
         outputs = list(self.graph.outputs.values())
         for value in sorted(outputs, reverse=True) if last_first else outputs:
             self._demand(value)
-        return tuple(self.groups)
+        return tuple(group for group in self.groups if group.saved)  # what nobody reads is dropped
 
     # --- what must be in memory -------------------------------------------------------------------------------
 

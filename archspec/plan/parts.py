@@ -109,6 +109,8 @@ class _Division:
             changed = False
             for value, node in self.graph:
                 needed = max((self._after(o.value, levels, circles) for o in node.operands), default=0)
+                if value in self.graph.links and value in levels:  # a step back without a circle: read once all is there
+                    needed = max(needed, self._after(self.graph.links[value], levels, circles) + 1)
                 if value in levels:
                     changed, levels[value] = changed or levels[value] < needed, max(levels[value], needed)
                 else:
@@ -222,7 +224,8 @@ class _Straight(_Local):
     def part(self) -> Part:
         for value in self.members:
             node = self.graph.nodes[value]
-            if is_leaf(node) or (value in self.division.virtual and value not in self.wanted):
+            number = value in self.division.virtual and value not in self.wanted
+            if is_leaf(node) or number or node.op == "delay":
                 continue
             operands = tuple(replace(o, value=self.whole(o.value)) for o in node.operands)
             self.add((value, None), replace(node, operands=operands))
@@ -334,7 +337,7 @@ def _strongly_connected(graph: Graph) -> list[list[int]]:
     for delay in graph.links:
         if delay not in order:
             visit(delay)
-    return [sorted(nodes) for nodes in found if any(v in graph.links for v in nodes)]
+    return [sorted(nodes) for nodes in found if len(nodes) > 1]
 
 
 def _popped(stack: list[int], on_stack: set[int], last: int) -> list[int]:

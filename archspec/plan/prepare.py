@@ -48,7 +48,7 @@ def _give_rooms(graph: Graph) -> Graph:
         computed = OPS[node.op].kind in COMPUTED and old not in virtual and not is_view(graph, old)
         return computed and old not in owned and old not in taken
 
-    for old, node in graph:
+    for node in graph.nodes:
         operands = []
         for k, operand in enumerate(node.operands):
             value = new[operand.value]

@@ -1,30 +1,50 @@
 """From a `data` section to a dataset.
 
-section ── read_section ──▶ draft ── load ──▶ rows ── classes, parts ──▶ fit ──▶ fields ── sizes ──▶ Dataset
+section ── read_section ──▶ draft ── load ──▶ rows ── classes, parts, vocabularies ──▶ fit ──▶ fields ── sizes ──▶ Dataset
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from archspec.data.cells import look_up
-from archspec.data.dataset import Dataset, Field, load_columns, shaped
-from archspec.data.fields import FieldDraft
+from archspec.data.columns import Tokens
+from archspec.data.dataset import Dataset, Field, load_columns
+from archspec.data.encode import (
+    Cut,
+    Segments,
+    counted_tokens,
+    cut,
+    rows_of,
+    segments_of,
+    skipgrams,
+    vocabulary,
+    window_parts,
+    windows,
+)
+from archspec.data.encode import look_up as look_up_tokens
+from archspec.data.fields import FieldDraft, check_table
 from archspec.data.files import Folder
-from archspec.data.fit import evaluate_field, feature_names
-from archspec.data.labels import bind_classes, with_classes
-from archspec.data.problems import Problems, counted, listed, problem, quoted
-from archspec.data.recipe import Labels, leaves
+from archspec.data.fit import Values, evaluate_field
+from archspec.data.labels import bind_classes, check_count, with_classes
+from archspec.data.problems import Problems, counted, problem, quoted
+from archspec.data.ragged import Ragged
+from archspec.data.recipe import Encoded, Labels, leaves
 from archspec.data.section import Draft, read_section
+from archspec.data.shapes import check_lengths, shaped_as
 from archspec.data.sizes import bind_sizes
 from archspec.data.splits import divide
 from archspec.data.tables import Rows
 from archspec.data.values import Split
 from archspec.frontend import syntax
+
+Parts = dict[str, NDArray[np.int64]]
 
 
 def bind(
@@ -34,34 +54,45 @@ def bind(
     folder: Path,
     allow: Sequence[Path] = (),
     seed: int = 0,
+    ragged: frozenset[str] = frozenset(),
 ) -> Dataset:
     """The data that `section` describes.
 
     dims      the declared axes, with their sizes where the spec fixes them
     settings  values of the spec's `let`s
     folder    where the spec lies; files are read from it and from the folders in `allow` alone
-    seed      what random splits depend on
+    seed      what random splits and generators depend on
+    ragged    the axes along which rows differ in length, `dim T?`
 
     Raises ArchError with every mistake found.
     """
     problems = Problems()
-    draft = read_section(section, dims, settings, Folder(folder, tuple(allow)), problems)
-    sources = _load(draft, problems)
+    draft = read_section(section, dims, settings, Folder(folder, tuple(allow)), problems, ragged)
+    sources = _load(draft, seed, problems)
     drafts = [field for field in draft.fields if all(leaf.source in sources for leaf in leaves(field.recipe))]
+    drafts = _checked(drafts, sources, problems)
     if not drafts:
         problems.stop_if_any()
     _check_lengths(draft, sources, problems)
+    _check_spaces(drafts, sources, problems)
     classes = bind_classes(drafts, sources, problems)
-    drafts = [with_classes(field, classes) for field in drafts if field.of is None or field.of.name in classes]
-    parts = _parts(draft.split, drafts, sources, seed, problems)
-    fields = _fields(drafts, sources, parts["train"], problems)
+    drafts = [with_classes(field, classes) for field in drafts if not isinstance(field.recipe, Labels) or _of(field) in classes]
+    tokens = _cut(drafts, sources, problems)
+    parts = _parts(draft.split, drafts, sources, tokens, seed, problems)
+    drafts = _with_vocabularies(drafts, sources, tokens, parts, classes, problems)
+    fields, parts = _fields(drafts, sources, tokens, parts, problems)
     sizes = bind_sizes(drafts, fields, classes, problems)
+    check_lengths(drafts, fields, sources, problems)
     problems.stop_if_any()
-    layouts = {name: source.tables["train"].file.layout for name, source in draft.sources.items() if name in sources}
-    return Dataset(tuple(fields), parts, sizes, classes, _length(sources), fields[0].axes[0], layouts)
+    openers = {n: s.reopen for n, s in draft.sources.items() if n in sources and s.reopen is not None}
+    return Dataset(tuple(fields), parts, sizes, classes, len(fields[0].array), fields[0].axes[0], openers)
 
 
-def _load(draft: Draft, problems: Problems) -> dict[str, Rows]:
+def _of(draft: FieldDraft) -> str:
+    return draft.of.name if draft.of else ""
+
+
+def _load(draft: Draft, seed: int, problems: Problems) -> dict[str, Rows]:
     """The rows of each source that a field uses."""
     recipes = [field.recipe for field in draft.fields]
     used = {leaf.source for recipe in recipes for leaf in leaves(recipe)}
@@ -69,8 +100,19 @@ def _load(draft: Draft, problems: Problems) -> dict[str, Rows]:
     for name, source in draft.sources.items():
         if name in used:
             with problems.collecting():
-                rows[name] = load_columns(name, source.tables, recipes)
+                rows[name] = load_columns(name, source.tables, recipes, seed)
     return rows
+
+
+def _checked(drafts: Sequence[FieldDraft], sources: Mapping[str, Rows], problems: Problems) -> list[FieldDraft]:
+    """The fields whose axes fit the source that they come from, as far as that is known already."""
+    kept = []
+    for draft in drafts:
+        with problems.collecting():
+            if not isinstance(draft.recipe, Encoded) and all(sources[leaf.source].is_table for leaf in leaves(draft.recipe)):
+                check_table(draft)
+            kept.append(draft)
+    return kept
 
 
 def _check_lengths(draft: Draft, sources: Mapping[str, Rows], problems: Problems) -> None:
@@ -92,22 +134,65 @@ def _rows_of(rows: Rows) -> str:
     return " and ".join(f"{count:,} to {part}" for part, count in rows.lengths.items())
 
 
-def _length(sources: Mapping[str, Rows]) -> int:
-    return len(next(iter(sources.values())))
+def _check_spaces(drafts: Sequence[FieldDraft], sources: Mapping[str, Rows], problems: Problems) -> None:
+    """Stop where fields do not have the same rows: windows and pairs are rows of their own, and so is a text uncut."""
+    expanding = [draft.recipe for draft in drafts if isinstance(draft.recipe, Encoded) and draft.recipe.expands]
+    before = len(problems.found)
+    for draft in drafts:
+        with problems.collecting():
+            _check_space(draft, expanding, sources)
+    if len(problems.found) > before:
+        problems.stop_if_any()
+
+
+def _check_space(draft: FieldDraft, expanding: Sequence[Encoded], sources: Mapping[str, Rows]) -> None:
+    recipe = draft.recipe
+    expands = isinstance(recipe, Encoded) and recipe.expands
+    if not expands and any(sources[leaf.source].is_text for leaf in leaves(recipe)):
+        hints = ["cut it: `… |> chars |> windows(64)`", "or read a row for each line: `lines(…)`"]
+        raise problem("D27", f"{quoted(draft.name)} would be one long row, the whole text", recipe.span, hints=hints)
+    first = expanding[0] if expanding else None
+    if first is not None and (not isinstance(recipe, Encoded) or _space(recipe) != _space(first)):
+        message = f"{quoted(draft.name)} has other rows than the fields that `{first.arrangement}` gives"
+        raise problem("D22", message, draft.span, hints=["a spec has them from one expression alone"])
+
+
+def _space(recipe: Encoded) -> tuple[object, ...]:
+    return (*recipe.cut, recipe.longest, recipe.arrangement, recipe.sizes)
+
+
+def _cut(drafts: Sequence[FieldDraft], sources: Mapping[str, Rows], problems: Problems) -> dict[Cut, Tokens]:
+    """The tokens of every column of text, cut once for all fields made of it."""
+    tokens: dict[Cut, Tokens] = {}
+    failed: set[Cut] = set()
+    for recipe in (draft.recipe for draft in drafts):
+        if isinstance(recipe, Encoded) and recipe.cut not in tokens and recipe.cut not in failed:
+            failed.add(recipe.cut)
+            with problems.collecting():
+                tokens[recipe.cut] = cut(recipe, sources[recipe.source])
+    if len(tokens) < len(failed):
+        problems.stop_if_any()
+    return tokens
 
 
 # --- parts -------------------------------------------------------------------------------------------------------
 
 
 def _parts(
-    split: Split | None, drafts: Sequence[FieldDraft], sources: Mapping[str, Rows], seed: int, problems: Problems
-) -> dict[str, NDArray[np.int64]]:
+    split: Split | None,
+    drafts: Sequence[FieldDraft],
+    sources: Mapping[str, Rows],
+    tokens: Mapping[Cut, Tokens],
+    seed: int,
+    problems: Problems,
+) -> Parts:
     """The rows of each part: the files that parts have of their own, and the training file divided."""
-    lengths = next(iter(sources.values())).lengths
+    lengths = _lengths(sources, tokens)
     ends = np.cumsum(list(lengths.values()))
     parts = {part: np.arange(end - lengths[part], end) for part, end in zip(lengths, ends, strict=True)}
     if split is not None:
         with problems.collecting():
+            _check_split(split, sources)
             for part in lengths:
                 if split.settings.get(part) is not None:
                     raise problem("D21", f"{quoted(part)} has a file of its own, and the split asks for it too", split.span)
@@ -116,37 +201,124 @@ def _parts(
     return {part: parts[part] for part in ("train", "validation", "test") if part in parts}
 
 
+def _lengths(sources: Mapping[str, Rows], tokens: Mapping[Cut, Tokens]) -> dict[str, int]:
+    """How many rows each part's file has; of a text, how many entries."""
+    rows = next(iter(sources.values()))
+    if not rows.is_text:
+        return rows.lengths
+    counts = np.diff(next(iter(tokens.values())).offsets).tolist()
+    return dict(zip(rows.lengths, counts, strict=True))
+
+
+def _check_split(split: Split, sources: Mapping[str, Rows]) -> None:
+    if split.rule != "tail" and any(rows.is_text for rows in sources.values()):
+        message = f"`{split.rule}` draws rows, and a text is not cut at random"
+        raise problem("D21", message, split.span, hints=["its end can be kept back: `split = tail(validation=0.1)`"])
+
+
 def _groups(split: Split, drafts: Sequence[FieldDraft], sources: Mapping[str, Rows], rows: int) -> NDArray[np.int64] | None:
     """(rows,) int64: the class of each row where the split keeps shares of them equal; else None."""
     if not split.settings.get("stratify"):
         return None
-    recipes = [draft.recipe for draft in drafts if isinstance(draft.recipe, Labels)]
+    recipes = [draft.recipe for draft in drafts if isinstance(draft.recipe, Labels) and len(draft.axes) == 1]
     if len(recipes) != 1:
         message = f"`stratify` needs one field of labels, and there are {len(recipes)}"
         raise problem("D21", message, split.span, hints=["such as `y[B]: K = …`"])
-    column = sources[recipes[0].source].categories[recipes[0].column]
+    column = sources[recipes[0].source].labels(recipes[0].column)
     return look_up(column, recipes[0].classes)[:rows]
+
+
+# --- vocabularies ------------------------------------------------------------------------------------------------
+
+
+def _with_vocabularies(
+    drafts: Sequence[FieldDraft],
+    sources: Mapping[str, Rows],
+    tokens: Mapping[Cut, Tokens],
+    parts: Parts,
+    classes: dict[str, tuple[str, ...]],
+    problems: Problems,
+) -> list[FieldDraft]:
+    """`drafts` with the vocabularies of the training part in their recipes; their names are added to `classes`."""
+    for axis in dict.fromkeys(_of(draft) for draft in drafts if isinstance(draft.recipe, Encoded)):
+        over = [draft for draft in drafts if isinstance(draft.recipe, Encoded) and _of(draft) == axis]
+        with problems.collecting():
+            names = _vocabulary(over, [d for d in drafts if _of(d) == axis], sources, tokens, parts)
+            check_count(over[0], names, "vocabulary has", "entry")
+            classes[axis] = names
+    kept = [draft for draft in drafts if draft.of is None or draft.of.name in classes]
+    return [with_vocabulary(draft, classes) for draft in kept]
+
+
+def _vocabulary(
+    over: Sequence[FieldDraft],
+    every: Sequence[FieldDraft],
+    sources: Mapping[str, Rows],
+    tokens: Mapping[Cut, Tokens],
+    parts: Parts,
+) -> tuple[str, ...]:
+    recipes = [draft.recipe for draft in over if isinstance(draft.recipe, Encoded)]
+    first = recipes[0]
+    for draft, recipe in zip(over, recipes, strict=True):
+        if (recipe.tokenizer, recipe.settings) != (first.tokenizer, first.settings):
+            _fail_vocabularies(over[0], draft, "they have other settings")
+    for draft in every:
+        if not isinstance(draft.recipe, Encoded):
+            _fail_vocabularies(over[0], draft, "it holds labels")
+    names = vocabulary([counted_tokens(r, tokens[r.cut], _train(r, sources, tokens, parts)) for r in recipes])
+    if all(name.startswith("<") and name.endswith(">") and len(name) > 2 for name in names):
+        raise problem("D25", f"no entry is left for the vocabulary of {quoted(over[0].name)}", first.span)
+    return names
+
+
+def _train(recipe: Encoded, sources: Mapping[str, Rows], tokens: Mapping[Cut, Tokens], parts: Parts) -> Segments:
+    return segments_of(tokens[recipe.cut], sources[recipe.source].is_text, {"train": parts["train"]})["train"]
+
+
+def _fail_vocabularies(first: FieldDraft, other: FieldDraft, why: str) -> NoReturn:
+    message = f"{quoted(first.name)} and {quoted(other.name)} cannot share {quoted(_of(first))}: {why}"
+    raise problem("D25", message, other.span, hints=["fields over one axis share one vocabulary; give this one another axis"])
+
+
+def with_vocabulary(draft: FieldDraft, classes: Mapping[str, tuple[str, ...]]) -> FieldDraft:
+    if not isinstance(draft.recipe, Encoded):
+        return draft
+    return replace(draft, recipe=replace(draft.recipe, vocabulary=classes[_of(draft)]))
 
 
 # --- fields ------------------------------------------------------------------------------------------------------
 
 
 def _fields(
-    drafts: Sequence[FieldDraft], sources: Mapping[str, Rows], train: NDArray[np.int64], problems: Problems
-) -> list[Field]:
-    fields = []
+    drafts: Sequence[FieldDraft],
+    sources: Mapping[str, Rows],
+    tokens: Mapping[Cut, Tokens],
+    parts: Parts,
+    problems: Problems,
+) -> tuple[list[Field], Parts]:
+    """The fields, and the rows of every part, which windows and pairs number anew."""
+    fields, numbered = [], parts
     for draft in drafts:
         with problems.collecting():
-            fields.append(_field(draft, sources, train))
-    return fields
+            recipe, values = draft.recipe, None
+            if isinstance(recipe, Encoded):
+                segments = segments_of(tokens[recipe.cut], sources[recipe.source].is_text, parts)
+                values, found = _encoded(recipe, tokens[recipe.cut], segments)
+                numbered = found or numbered
+            else:
+                recipe, values = evaluate_field(recipe, sources, parts["train"])
+            array = shaped_as(draft, recipe, values, sources)
+            axes = tuple(axis.name for axis in draft.axes)
+            fields.append(Field(draft.name, axes, _of(draft) or None, array, draft.span, recipe))
+    return fields, numbered
 
 
-def _field(draft: FieldDraft, sources: Mapping[str, Rows], train: NDArray[np.int64]) -> Field:
-    recipe, values = evaluate_field(draft.recipe, sources, train)
-    axes = tuple(axis.name for axis in draft.axes)
-    if values.ndim == 2 and len(axes) == 1 and values.shape[1] != 1:
-        message = f"`{draft.name}[{axes[0]}]` is one number for each row, but there are {values.shape[1]:,} columns"
-        hint = f"name the axis of the columns: `{draft.name}[{axes[0]},F]`"
-        raise problem("D08", message, draft.span, notes=[f"the columns: {listed(feature_names(recipe))}"], hints=[hint])
-    of = draft.of.name if draft.of else None
-    return Field(draft.name, axes, of, shaped(values, len(axes)), draft.span, recipe)
+def _encoded(recipe: Encoded, tokens: Tokens, segments: Mapping[str, Segments]) -> tuple[Values | Ragged, Parts]:
+    """A sequence's values and, where its rows are not those of the source, the rows of every part."""
+    if recipe.arrangement == "windows":
+        parts = window_parts(recipe, segments)
+        return windows(recipe, tokens), parts
+    if recipe.arrangement == "skipgrams":
+        places, parts = skipgrams(recipe, segments)
+        return look_up_tokens(tokens, recipe.vocabulary)[places], parts
+    return rows_of(recipe, tokens), {}

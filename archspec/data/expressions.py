@@ -123,9 +123,8 @@ def _matching(pattern: str, source: Source, span: Span) -> Sequence[str]:
     matches = re.compile(fnmatch.translate(pattern.replace("[", "[[]"))).match
     found = [name for name in source.columns if matches(name)]
     if not found:
-        path = source.tables["train"].file.path
         hints = similar_columns(pattern, source.columns)
-        raise problem("D06", f"{quoted(path)} has no column {quoted(pattern)}", span, hints=hints)
+        raise problem("D06", f"{quoted(source.path)} has no column {quoted(pattern)}", span, hints=hints)
     return found
 
 
@@ -152,6 +151,7 @@ def _call(
     if not isinstance(function, syntax.Name):
         raise problem("D04", "only a function can be called", function.span)
     given = [Argument(a.name, evaluate(a.value, scope), a.value.span, _name_span(a)) for a in (*fed, *arguments)]
+    scope.used.update({a.value.name: a.value for a in given if isinstance(a.value, Source)})
     return call(function.id, given, scope.folder, span, function.span)
 
 

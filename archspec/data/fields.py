@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from archspec.data.problems import problem, quoted
-from archspec.data.recipe import Labels, Recipe
+from archspec.data.recipe import Encoded, Labels, Recipe
 from archspec.data.values import Selection, Source, Value, as_columns, describe
 from archspec.diagnostics import Span, did_you_mean, nearest
 from archspec.frontend import syntax
@@ -14,11 +14,15 @@ from archspec.frontend import syntax
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis of a field; a number in its place is its own name. `size` is None until data bind it."""
+    """An axis of a field; a number in its place is its own name. `size` is None until data bind it.
+
+    ragged  rows differ in length along it
+    """
 
     name: str
     size: int | None
     span: Span = field(compare=False, repr=False)
+    ragged: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,19 +42,20 @@ def draft_field(
     value: Value,
     span: Span,
     dims: Mapping[str, int | None],
+    ragged: frozenset[str] = frozenset(),
 ) -> FieldDraft:
     """The field that `target` declares, made from `value`, which stands at `span`."""
-    axes = tuple(_axis(node, dims) for node in indices)
-    of = None if target.of is None else _axis(target.of, dims)
+    axes = tuple(_axis(node, dims, ragged) for node in indices)
+    of = None if target.of is None else _axis(target.of, dims, ragged)
     _check_axes(target, axes, of)
     recipe = _numbers(target.name, value, span) if of is None else _labels(target.name, value, span)
     return FieldDraft(target.name, axes, of, recipe, target.span)
 
 
-def _axis(node: syntax.Expression, dims: Mapping[str, int | None]) -> Axis:
+def _axis(node: syntax.Expression, dims: Mapping[str, int | None], ragged: frozenset[str]) -> Axis:
     match node:
-        case syntax.Name(id=name) if name in dims:
-            return Axis(name, dims[name], node.span)
+        case syntax.Name(id=name) if name in dims or name in ragged:
+            return Axis(name, dims.get(name), node.span, name in ragged)
         case syntax.Name(id=name):
             hints = did_you_mean(name, dims) if nearest(name, dims) else (f"declare it: `dim {name}`",)
             raise problem("D08", f"unknown axis {quoted(name)}", node.span, hints=hints)
@@ -65,13 +70,26 @@ def _check_axes(target: syntax.Target, axes: tuple[Axis, ...], of: Axis | None) 
         if axis.name in seen:
             raise problem("D08", f"{quoted(target.name)} names the axis {quoted(axis.name)} twice", axis.span)
         seen.add(axis.name)
-    limit = 1 if of else 2
-    if not 1 <= len(axes) <= limit:
-        wanted = "one axis, the batch" if of else "one axis, the batch, or two: the batch and its columns"
-        raise problem("D08", f"{quoted(target.name)} from a table has {wanted}", target.span)
+    if not axes:
+        raise problem("D08", f"{quoted(target.name)} has no axis", target.span, hints=["the first is the batch"])
+    for position, axis in enumerate((*axes, *([of] if of else []))):
+        if axis.ragged and (position != 1 or axis is of):
+            message = f"{quoted(axis.name)} is ragged, and only the second axis of a field can be"
+            raise problem("D26", message, axis.span, hints=["the first axis is the batch, the second runs along each row"])
+
+
+def check_table(draft: FieldDraft) -> None:
+    """What a table gives has few axes."""
+    limit = 1 if draft.of else 2
+    if len(draft.axes) > limit:
+        wanted = "one axis, the batch" if draft.of else "one axis, the batch, or two: the batch and its columns"
+        raise problem("D08", f"{quoted(draft.name)} from a table has {wanted}", draft.span)
 
 
 def _numbers(name: str, value: Value, span: Span) -> Recipe:
+    if isinstance(value, Encoded):
+        message = f"{quoted(name)} holds indices, and nothing says into which axis"
+        raise problem("D25", message, span, hints=[f"name it: `{name}[B,T]: V`"])
     recipe = as_columns(value)
     if recipe is None:
         hints = ['pick its columns: `source["p*"]`'] if isinstance(value, Source) else []
@@ -79,7 +97,9 @@ def _numbers(name: str, value: Value, span: Span) -> Recipe:
     return recipe
 
 
-def _labels(name: str, value: Value, span: Span) -> Labels:
+def _labels(name: str, value: Value, span: Span) -> Labels | Encoded:
+    if isinstance(value, Encoded):
+        return value
     if not isinstance(value, Selection) or len(value.columns) != 1:
         message = f"{quoted(name)} holds labels, which come straight from one column, not from {describe(value)}"
         raise problem("D19", message, span)

@@ -24,11 +24,11 @@ class Folder:
     root: Path
     allow: tuple[Path, ...] = ()
 
-    def find(self, name: str, span: Span | None) -> Path:
-        """The file that `name` means, links followed, certain to lie inside an allowed folder."""
+    def find(self, name: str, span: Span | None, is_folder: bool = False) -> Path:
+        """The file or folder that `name` means, links followed, certain to lie inside an allowed folder."""
         path = _resolved(self.root, name, span)
         if not any(path.is_relative_to(allowed.resolve()) for allowed in (self.root, *self.allow)):
-            hint = f"allow its folder with `--allow {path.parent}`"
+            hint = f"allow its folder with `--allow {path if is_folder else path.parent}`"
             raise problem("D11", f"{quoted(name)} lies outside the folder of the spec", span, hints=[hint])
         return path
 

@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archspec.data.cells import Categories, look_up
+from archspec.data.columns import Tokens
 from archspec.data.problems import counted, problem, quoted
-from archspec.data.recipe import Apply, CategoryColumns, Constant, Labels, NumberColumns, Recipe, State, leaves
+from archspec.data.ragged import Ragged
+from archspec.data.recipe import Apply, CategoryColumns, Constant, Encoded, Labels, NumberColumns, Recipe, State, leaves
 from archspec.data.tables import Rows
 from archspec.data.transforms import OPERATORS, TRANSFORMS, EmptyColumnError, Transform
 from archspec.diagnostics import ArchError, Diagnostic, Span
@@ -25,13 +27,13 @@ MAX_CELLS = 1 << 28  # of one array: 2 GiB
 
 Indices: TypeAlias = NDArray[np.int64]
 Array: TypeAlias = NDArray[np.float64]
-Values: TypeAlias = NDArray[np.float64] | NDArray[np.int64]
+Values: TypeAlias = NDArray[np.float64] | NDArray[np.float32] | NDArray[np.int64]
 Columns: TypeAlias = Array | tuple[Categories, ...]
 Sources: TypeAlias = Mapping[str, Rows]
 
 
-def evaluate_field(recipe: Recipe, sources: Sources, train: Indices | None) -> tuple[Recipe, Values]:
-    """The fitted recipe and its values, complete: (rows, columns) float64, or (rows,) int64 for labels."""
+def evaluate_field(recipe: Recipe, sources: Sources, train: Indices | None) -> tuple[Recipe, Values | Ragged]:
+    """The fitted recipe and its values, complete: (rows, columns) numbers, or int64 for labels, in the shape of their rows."""
     if isinstance(recipe, Labels):
         return recipe, _labels(recipe, sources[recipe.source])
     fitted, values = evaluate(recipe, sources, train)
@@ -47,17 +49,18 @@ def evaluate(recipe: Recipe, sources: Sources, train: Indices | None) -> tuple[R
         case NumberColumns():
             return recipe, _numbers(recipe, sources[recipe.source])
         case CategoryColumns():
-            return recipe, tuple(sources[recipe.source].categories[name] for name in recipe.columns)
+            return recipe, _categories(recipe, sources[recipe.source])
         case Apply():
             return _apply(recipe, sources, train)
-        case Labels():
-            raise TypeError("labels are no part of a larger recipe")
+        case Labels() | Encoded():
+            raise TypeError("indices are no part of a larger recipe")
 
 
 def _apply(recipe: Apply, sources: Sources, train: Indices | None) -> tuple[Apply, Array]:
     transform = TRANSFORMS.get(recipe.transform) or OPERATORS[recipe.transform]
     pairs = [evaluate(part, sources, train) for part in recipe.inputs]
-    inputs = [values for _, values in pairs]
+    inputs = _alike([values for _, values in pairs])
+    _check_arrays(recipe, inputs)
     recipe = replace(recipe, inputs=tuple(part for part, _ in pairs))
     if transform.width is None:
         _check_counts(recipe, cast(list[Array], inputs))
@@ -95,6 +98,8 @@ def _at(columns: Columns, rows: Indices) -> Columns:
 
 
 def _numbers(leaf: NumberColumns, rows: Rows) -> Array:
+    if not rows.is_table:
+        return _array(leaf, rows)
     wrong = [(name, rows.numbers[name].wrong) for name in leaf.columns]
     found = [_not_a_number(name, *cell, rows, leaf.span) for name, cell in wrong if cell]
     if found:
@@ -111,9 +116,40 @@ def _not_a_number(name: str, row: int, text: str, rows: Rows, span: Span) -> Dia
     return Diagnostic("D17", message, span, "", (f"it is on {rows.place(row)}",), hints)
 
 
-def _labels(leaf: Labels, rows: Rows) -> Indices:
-    """The position of every label among the classes."""
-    column = rows.categories[leaf.column]
+def _array(leaf: NumberColumns, rows: Rows) -> Array:
+    """(rows, ...) of numbers that lie in no table; float32 where that holds every one of them."""
+    name = leaf.columns[0]
+    array = rows.others[name]
+    if not isinstance(array, np.ndarray):
+        hint = f'make indices of it: `…["{name}"] |> words`, or labels: `y[B]: K = …["{name}"]`'
+        raise problem("D17", f"column {quoted(name)} holds text, not numbers", leaf.span, hints=[hint])
+    if len(leaf.columns) > 1:
+        raise problem("D07", "arrays are picked one at a time", leaf.span, hints=["`concat` puts columns side by side"])
+    if array.size > MAX_CELLS:
+        raise problem("D24", f"column {quoted(name)} has {array.size:,} numbers; at most {MAX_CELLS:,} are read", leaf.span)
+    exact = array.dtype.kind == "b" or array.dtype.itemsize <= (4 if array.dtype.kind == "f" else 2)
+    values = array.astype(np.float32 if exact else np.float64)
+    return cast(Array, values[:, None] if values.ndim == 1 else values)
+
+
+def _categories(leaf: CategoryColumns, rows: Rows) -> tuple[Categories, ...]:
+    for name in leaf.columns:
+        column = rows.others.get(name)
+        if isinstance(column, Tokens) or (isinstance(column, np.ndarray) and column.ndim > 1):
+            raise problem("D05", f"`one_hot` takes one text a row, and column {quoted(name)} has several", leaf.span)
+    return tuple(rows.labels(name) for name in leaf.columns)
+
+
+def _labels(leaf: Labels, rows: Rows) -> Indices | Ragged:
+    """The position of every label among the classes, in the rows of the column."""
+    codes, column = _label_codes(leaf, rows), rows.others.get(leaf.column)
+    if isinstance(column, Tokens):
+        return Ragged(codes, column.offsets)
+    return codes.reshape(column.shape) if isinstance(column, np.ndarray) else codes
+
+
+def _label_codes(leaf: Labels, rows: Rows) -> Indices:
+    column = rows.labels(leaf.column)
     missing = np.flatnonzero(column.codes < 0)
     if len(missing):
         hint = "leave such rows out of the file, or make it a label of its own: `csv(…, missing=[])`"
@@ -123,8 +159,15 @@ def _labels(leaf: Labels, rows: Rows) -> Indices:
     if len(unknown):
         text = column.values[column.codes[unknown[0]]]
         message = f"label {quoted(text)} of column {quoted(leaf.column)} did not occur in training"
-        raise problem("D19", message, leaf.span, notes=[f"it is on {rows.place(int(unknown[0]))}"])
+        raise problem("D19", message, leaf.span, notes=[f"it is on {rows.place_of(leaf.column, int(unknown[0]))}"])
     return codes
+
+
+def _alike(inputs: list[Columns]) -> list[Columns]:
+    """A number beside float32 is float32, so that images stay as small as they are."""
+    if not any(isinstance(x, np.ndarray) and x.dtype == np.float32 for x in inputs):
+        return inputs
+    return [cast(Array, x.astype(np.float32)) if isinstance(x, np.ndarray) and x.ndim == 0 else x for x in inputs]
 
 
 # --- checks ------------------------------------------------------------------------------------------------------
@@ -136,6 +179,20 @@ def _check_counts(recipe: Apply, inputs: Sequence[Array]) -> None:
         sides = " and ".join(counted(count, "column") for count in counts)
         hint = "both sides need as many columns, or one of them is a number"
         raise problem("D07", f"{_shown(recipe)} of {sides}", recipe.span, hints=[hint])
+
+
+def _check_arrays(recipe: Apply, inputs: Sequence[Columns]) -> None:
+    """What has more axes than a table goes through cell by cell, beside numbers and its like."""
+    shapes = {x.shape[1:] for x in inputs if isinstance(x, np.ndarray) and x.ndim > 0}
+    if all(len(shape) <= 1 for shape in shapes):
+        return
+    transform = TRANSFORMS.get(recipe.transform)
+    if transform is not None and (transform.fit or transform.width):
+        hint = "with numbers it can be said: `(x - 0.5) / 0.25`"
+        raise problem("D07", f"{_shown(recipe)} takes columns, not arrays of several axes", recipe.span, hints=[hint])
+    if len(shapes) > 1:
+        sides = " and ".join(sorted(f"[{', '.join(map(str, shape))}]" for shape in shapes))
+        raise problem("D07", f"{_shown(recipe)} of rows of the shapes {sides}", recipe.span)
 
 
 def _check_size(recipe: Apply, transform: Transform, inputs: Sequence[Columns], state: State) -> None:
@@ -159,12 +216,13 @@ def _check_finite(recipe: Apply, values: Array, inputs: Sequence[Array], sources
     wrong = np.argwhere(known & ~np.isfinite(values))
     if not len(wrong):
         return
-    row, column = (int(index) for index in wrong[0])
-    cells = [np.broadcast_to(x, values.shape)[row, column] for x in inputs]
+    row, column, *_ = (int(index) for index in wrong[0])
+    cells = [np.broadcast_to(x, values.shape)[tuple(wrong[0])] for x in inputs]
     place = sources[next(leaves(recipe)).source].place(row)
     message = f"{_shown(recipe)} has no finite result for {counted(len(wrong), 'cell')}"
     shown = " and ".join(f"{cell:g}" for cell in cells)
-    note = f"the first is {quoted(feature_names(recipe)[column])} on {place}, for {shown}"
+    names = feature_names(recipe)
+    note = f"the first is {quoted(names[column] if column < len(names) else names[0])} on {place}, for {shown}"
     raise problem("D23", message, recipe.span, notes=[note])
 
 
@@ -205,7 +263,7 @@ def feature_names(recipe: Recipe) -> tuple[str, ...]:
     match recipe:
         case NumberColumns() | CategoryColumns():
             return recipe.columns
-        case Labels():
+        case Labels() | Encoded():
             return (recipe.column,)
         case Constant():
             return ()

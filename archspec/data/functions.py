@@ -6,22 +6,27 @@ from collections.abc import Iterable, Sequence
 from typing import cast
 
 from archspec.data.files import Folder
+from archspec.data.kinds import OTHER_SOURCES
 from archspec.data.parameters import Argument, Parameter, match_arguments, take
 from archspec.data.problems import problem, quoted
 from archspec.data.recipe import Recipe, combine
+from archspec.data.sequences import SEQUENCES
 from archspec.data.sources import SOURCES
 from archspec.data.splits import RULES
 from archspec.data.transforms import TRANSFORMS, Transform
 from archspec.data.values import Split, Value
 from archspec.diagnostics import Span, did_you_mean
 
-FUNCTIONS = frozenset((*SOURCES, *TRANSFORMS, *RULES))
+EVERY_SOURCE = {**SOURCES, **OTHER_SOURCES}
+FUNCTIONS = frozenset((*EVERY_SOURCE, *SEQUENCES, *TRANSFORMS, *RULES))
 
 
 def call(name: str, arguments: Sequence[Argument], folder: Folder, span: Span, name_span: Span) -> Value:
     """What the function called `name` returns."""
-    if name in SOURCES:
-        return SOURCES[name].open(folder, match_arguments(name, SOURCES[name].settings, arguments, span), span)
+    if name in EVERY_SOURCE:
+        return EVERY_SOURCE[name].open(folder, match_arguments(name, EVERY_SOURCE[name].settings, arguments, span), span)
+    if name in SEQUENCES:
+        return SEQUENCES[name].make(match_arguments(name, SEQUENCES[name].settings, arguments, span), span)
     if name in TRANSFORMS:
         return transform(name, TRANSFORMS[name], arguments, span)
     if name in RULES:

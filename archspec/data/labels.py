@@ -20,11 +20,11 @@ def bind_classes(drafts: Sequence[FieldDraft], sources: Mapping[str, Rows], prob
     Whole numbers go by size, so labels that are 0..K-1 keep their meaning; else texts go by code point.
     """
     classes: dict[str, tuple[str, ...]] = {}
-    for axis in dict.fromkeys(draft.of.name for draft in drafts if draft.of):
+    for axis in dict.fromkeys(draft.of.name for draft in drafts if draft.of and isinstance(draft.recipe, Labels)):
         over = [draft for draft in drafts if draft.of and draft.of.name == axis]
         with problems.collecting():
             classes[axis] = _names(over, sources)
-            _check_count(over[0], classes[axis])
+            check_count(over[0], classes[axis], "labels are of", "class")
     return classes
 
 
@@ -39,7 +39,7 @@ def _names(drafts: Sequence[FieldDraft], sources: Mapping[str, Rows]) -> tuple[s
     texts: set[str] = set()
     for draft in drafts:
         if isinstance(draft.recipe, Labels):
-            texts.update(sources[draft.recipe.source].categories[draft.recipe.column].values)
+            texts.update(sources[draft.recipe.source].labels(draft.recipe.column).values)
     if all(parse_number(text) is not None for text in texts):
         for draft in drafts:
             _check_whole(draft, sources)
@@ -51,21 +51,23 @@ def _check_whole(draft: FieldDraft, sources: Mapping[str, Rows]) -> None:
     if not isinstance(draft.recipe, Labels):
         return
     rows = sources[draft.recipe.source]
-    column = rows.categories[draft.recipe.column]
+    column = rows.labels(draft.recipe.column)
     for code, text in enumerate(column.values):
         if parse_whole(text) is None:
-            place = rows.place(int(np.flatnonzero(column.codes == code)[0]))
+            place = rows.place_of(draft.recipe.column, int(np.flatnonzero(column.codes == code)[0]))
             message = f"labels are whole numbers or texts, and column {quoted(draft.recipe.column)} holds {text}"
             hints = [f"if it is a quantity to predict: `{draft.name}[{draft.axes[0].name}] = …`, without `: …`"]
             raise problem("D19", message, draft.recipe.span, notes=[f"it is on {place}"], hints=hints)
 
 
-def _check_count(draft: FieldDraft, names: Sequence[str]) -> None:
+def check_count(draft: FieldDraft, names: Sequence[str], what: str, noun: str) -> None:
+    """Raises where the axis that values index is declared with another size than it has names."""
     axis = draft.of
     if axis is None or axis.size is None or axis.size == len(names):
         return
-    message = f"{quoted(axis.name)} has the size {axis.size:,}, but the labels are of {counted(len(names), 'class')}"
-    raise problem("D20", message, axis.span, notes=[_shown(names)], hints=_hint(axis.name))
+    message = f"{quoted(axis.name)} has the size {axis.size:,}, but the {what} {counted(len(names), noun)}"
+    notes = [_shown(names)] if noun == "class" else []
+    raise problem("D20", message, axis.span, notes=notes, hints=_hint(axis.name))
 
 
 def _shown(names: Iterable[str]) -> str:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from archspec.data.decode import ENCODINGS
 from archspec.data.problems import counted, problem, quoted
-from archspec.data.values import Selection, Value, as_columns, describe
+from archspec.data.recipe import Encoded
+from archspec.data.values import Selection, Source, Value, as_columns, describe
 from archspec.diagnostics import Span, did_you_mean
 
 
@@ -55,6 +57,37 @@ def _categories(value: Value) -> object | None:
     return value.as_categories() if isinstance(value, Selection) else None
 
 
+def _positive(value: Value) -> int | None:
+    return _count(value) or None
+
+
+def _pair(value: Value) -> tuple[Value, ...] | None:
+    return _texts(value) if isinstance(value, tuple) and len(value) == 2 else None
+
+
+def _text_column(value: Value) -> Selection | None:
+    """One column; of a source with a column called `text`, that one."""
+    if isinstance(value, Source) and "text" in value.columns:
+        return Selection(value.name, ("text",), value.span)
+    return value if isinstance(value, Selection) and len(value.columns) == 1 else None
+
+
+def _sequence(value: Value) -> Encoded | None:
+    return value if isinstance(value, Encoded) and not value.arrangement else None
+
+
+def one_of(*names: str) -> Kind:
+    """One of a few strings."""
+    *others, last = (f'`"{name}"`' for name in names)
+    says = f"{', '.join(others)} or {last}"
+    return Kind(says, lambda value: value if isinstance(value, str) and value in names else None)
+
+
+def whole(low: int, high: int) -> Kind:
+    """A whole number within bounds."""
+    return Kind(f"a whole number from {low} to {high}", lambda v: v if isinstance(v, int) and low <= v <= high else None)
+
+
 FLAG = Kind("`true` or `false`", _flag)
 TEXT = Kind("a string", _text)
 TEXTS = Kind("a list of strings", _texts)
@@ -64,6 +97,12 @@ DELIMITER = Kind("a string of one character that is no quote and no line break",
 FILLING = Kind('`"mean"`, `"median"` or a number', _filling)
 COLUMNS = Kind("columns", as_columns)
 CATEGORIES = Kind("columns straight from a source", _categories)
+POSITIVE = Kind("a whole number from 1", _positive)
+PAIR = Kind("a list of two strings", _pair)
+SEPARATOR = Kind("a string that is not empty", lambda value: _text(value) or None)
+ENCODING = one_of(*ENCODINGS)
+TEXT_COLUMN = Kind("a column of text", _text_column)
+SEQUENCE = Kind("a sequence, such as `chars` and `words` give", _sequence)
 
 REQUIRED: Final = object()
 
@@ -118,5 +157,7 @@ def take(function: str, parameter: Parameter, argument: Argument) -> object:
     value = parameter.kind.take(argument.value)
     if value is None:
         message = f"{quoted(parameter.name)} of {quoted(function)} is {parameter.kind.says}, "
-        raise problem("D03", message + f"not {describe(argument.value)}", argument.span)
+        picks = parameter.kind is TEXT_COLUMN and isinstance(argument.value, Source)
+        hints = ['pick one: `source["form"]`'] if picks else []
+        raise problem("D03", message + f"not {describe(argument.value)}", argument.span, hints=hints)
     return value

@@ -8,6 +8,8 @@ D05 wrong kind of value        D13 not UTF-8                D21 split
 D06 unknown column             D14 no rows                  D22 sources of different length
 D07 numbers of columns differ  D15 damaged rows             D23 result is not finite
 D08 axes of a field            D16 header                   D24 too large
+D25 sequences, vocabularies    D26 ragged axes              D27 text too short, or uncut
+D28 arrays in files
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from contextlib import contextmanager
 from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
 
 _SHOWN = 40  # characters of a data file's text that a message repeats
+_PLURALS = {"axis": "axes", "entry": "entries"}
 _COMPARED = 2000  # columns that are looked at for a similar name
 
 
@@ -50,7 +53,7 @@ def counted(count: int, noun: str) -> str:
     """`1 row`, `2 rows`, `3 classes`."""
     if count == 1:
         return f"1 {noun}"
-    return f"{count:,} {noun}{'es' if noun.endswith('s') else 's'}"
+    return f"{count:,} {_PLURALS.get(noun, noun + ('es' if noun.endswith('s') else 's'))}"
 
 
 def similar_columns(name: str, columns: Sequence[str]) -> tuple[str, ...]:

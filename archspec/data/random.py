@@ -1,4 +1,4 @@
-"""Random orders that depend on their arguments alone."""
+"""Random orders and numbers that depend on their arguments alone."""
 
 from __future__ import annotations
 
@@ -19,8 +19,30 @@ def permutation(n: int, seed: int, *stream: object) -> NDArray[np.int64]:
     Sorting raw draws of a counter-based generator keeps the result free of numpy's own shuffle, which may change
     between versions. Philox: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
     """
-    draws = np.random.Philox(key=_key(seed, stream)).random_raw(n)
-    return np.argsort(draws, kind="stable").astype(np.int64)
+    return np.argsort(_draws(n, seed, stream), kind="stable").astype(np.int64)
+
+
+def integers(n: int, below: int, seed: int, *stream: object) -> NDArray[np.int64]:
+    """(n,) random numbers from 0 to below - 1. What is taken off the top of 2^64 is too little to be seen."""
+    return (_draws(n, seed, stream) % np.uint64(below)).astype(np.int64)
+
+
+def uniforms(n: int, seed: int, *stream: object) -> NDArray[np.float64]:
+    """(n,) random multiples of 2^-53 in [0, 1)."""
+    return (_draws(n, seed, stream) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def bells(n: int, seed: int, *stream: object) -> NDArray[np.float64]:
+    """(n,) numbers of mean 0 and deviation 1, nearly normal: sums of twelve uniform ones, whose bits no library decides."""
+    total = np.full(n, -6.0)
+    for draw in uniforms(12 * n, seed, *stream).reshape(12, n):
+        total += draw
+    return total
+
+
+def _draws(n: int, seed: int, stream: tuple[object, ...]) -> NDArray[np.uint64]:
+    draws: NDArray[np.uint64] = np.random.Philox(key=_key(seed, stream)).random_raw(n)
+    return draws
 
 
 def _key(seed: int, stream: tuple[object, ...]) -> NDArray[np.uint64]:

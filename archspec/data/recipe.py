@@ -76,7 +76,42 @@ class Apply(Node):
     depth: int = field(default=1, compare=False, repr=False)
 
 
-Recipe: TypeAlias = Constant | NumberColumns | CategoryColumns | Labels | Apply
+@dataclass(frozen=True)
+class Encoded(Node):
+    """A column of text as sequences of positions in a vocabulary, ragged int64.
+
+    tokenizer    "chars" or "words"
+    settings     its own settings and those of the vocabulary
+    longest      how many entries are kept of each row; None: all
+    arrangement  what becomes of the rows: "", "shifted", "windows" or "skipgrams", with its sizes
+    output       which of the two fields of the arrangement this is
+    vocabulary   the state
+    """
+
+    source: str
+    column: str
+    tokenizer: str
+    settings: tuple[tuple[str, object], ...]
+    longest: int | None = None
+    arrangement: str = ""
+    sizes: tuple[int, ...] = ()
+    output: int = 0
+    vocabulary: tuple[str, ...] = ()
+
+    @property
+    def cut(self) -> tuple[object, ...]:
+        """What decides the tokens."""
+        options = tuple((name, value) for name, value in self.settings if name in ("lower", "punctuation"))
+        return self.source, self.column, self.tokenizer, options
+
+    @property
+    def expands(self) -> bool:
+        """Whether its rows are no longer the rows of its source."""
+        return self.arrangement in ("windows", "skipgrams")
+
+
+Leaf: TypeAlias = NumberColumns | CategoryColumns | Labels | Encoded
+Recipe: TypeAlias = Constant | Leaf | Apply
 
 
 def combine(transform: str, inputs: tuple[Recipe, ...], settings: tuple[tuple[str, object], ...], span: Span) -> Apply:
@@ -88,7 +123,7 @@ def combine(transform: str, inputs: tuple[Recipe, ...], settings: tuple[tuple[st
     return Apply(span, transform, inputs, settings, (), nodes, depth)
 
 
-def leaves(recipe: Recipe) -> Iterator[NumberColumns | CategoryColumns | Labels]:
+def leaves(recipe: Recipe) -> Iterator[Leaf]:
     """The nodes that read columns, from left to right."""
     if isinstance(recipe, Apply):
         for part in recipe.inputs:
@@ -97,6 +132,6 @@ def leaves(recipe: Recipe) -> Iterator[NumberColumns | CategoryColumns | Labels]
         yield recipe
 
 
-def columns_of(leaf: NumberColumns | CategoryColumns | Labels) -> tuple[str, ...]:
+def columns_of(leaf: Leaf) -> tuple[str, ...]:
     """The columns that a leaf reads."""
-    return (leaf.column,) if isinstance(leaf, Labels) else leaf.columns
+    return (leaf.column,) if isinstance(leaf, Labels | Encoded) else leaf.columns

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from archspec.data.decode import SAVE_AS, wrong_encoding
 from archspec.data.problems import problem, quoted
 from archspec.diagnostics import Span
 
@@ -49,7 +50,7 @@ def read_rows(file: TextFile) -> Iterator[tuple[int, list[str]]]:
             line = file.layout.skip + reader.line_num + 1
             feed.room = MAX_ROW
     except UnicodeDecodeError:
-        _fail_encoding(file)
+        raise wrong_encoding(file.path, file.data, "utf-8", file.span, SAVE_AS) from None
     except (csv.Error, _TooLongError) as error:
         _fail_row(file, line, error)
 
@@ -92,18 +93,6 @@ def _joined(line: str) -> str:
     if '"' not in line:
         return " ".join(line.split())
     return _BLANKS.sub(lambda match: match[1] or " ", line.strip())
-
-
-def _fail_encoding(file: TextFile) -> NoReturn:
-    """Looks for the line only now: files are nearly always right."""
-    place = ""
-    for number, line in enumerate(io.BytesIO(file.data), 1):
-        try:
-            line.decode()
-        except UnicodeDecodeError as error:
-            place = f": byte 0x{line[error.start]:02x} on line {number}"
-            break
-    raise problem("D13", f"{quoted(file.path)} is not UTF-8{place}", file.span, hints=["save the file as UTF-8"])
 
 
 def _fail_row(file: TextFile, line: int, error: Exception) -> NoReturn:

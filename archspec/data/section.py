@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from archspec.data.expressions import Scope, evaluate
 from archspec.data.fields import FieldDraft, draft_field
 from archspec.data.files import Folder
-from archspec.data.problems import Problems, problem, quoted
-from archspec.data.values import Failed, Scalar, Source, Split, Value
+from archspec.data.problems import Problems, counted, problem, quoted
+from archspec.data.values import Failed, Scalar, Several, Source, Split, Value
+from archspec.diagnostics import Span
 from archspec.frontend import syntax
 
 MAX_LINES = 1000
@@ -30,6 +31,7 @@ def read_section(
     settings: Mapping[str, object],
     folder: Folder,
     problems: Problems,
+    ragged: frozenset[str] = frozenset(),
 ) -> Draft:
     """What the statements of `section` say; the files that they name are open."""
     names: dict[str, Value] = {name: value for name, value in settings.items() if isinstance(value, Scalar)}
@@ -38,28 +40,47 @@ def read_section(
     splits: list[Split] = []
     for statement in section.body[:MAX_LINES]:
         with problems.collecting():
-            target, expression = _assignment(statement, names)
-            names[target.name] = value = _value(expression, target.name, scope, problems)
-            if target.indices is not None and not isinstance(value, Failed):
-                fields.append(draft_field(target, target.indices, value, expression.span, dims))
-            elif isinstance(value, Split):
+            targets, expression = _assignment(statement, names)
+            value = _value(expression, targets[0].name, scope, problems)
+            for target, part in zip(targets, _shared(targets, value, names, expression.span), strict=True):
+                names[target.name] = part
+                if target.indices is not None and not isinstance(part, Failed):
+                    with problems.collecting():
+                        fields.append(draft_field(target, target.indices, part, expression.span, dims, ragged))
+            if isinstance(value, Split):
                 splits.append(value)
     with problems.collecting():
         _check_section(section, fields, splits, problems)
     return Draft(tuple(fields), scope.used, splits[0] if splits else None)
 
 
-def _assignment(statement: syntax.Statement, names: Mapping[str, Value]) -> tuple[syntax.Target, syntax.Expression]:
-    """The target and the expression of a line that binds a new name."""
+def _assignment(statement: syntax.Statement, names: Mapping[str, Value]) -> tuple[tuple[syntax.Target, ...], syntax.Expression]:
+    """The targets and the expression of a line that binds new names."""
     if not isinstance(statement, syntax.Assign):
         raise problem("D04", "a `data` section holds lines such as `name = …` only", statement.span)
-    if len(statement.targets) != 1:
-        raise problem("D04", "the columns of a table take one name", statement.targets[1].span)
-    target = statement.targets[0]
-    if target.name in names:
-        hint = "every name is bound once"
-        raise problem("D01", f"{quoted(target.name)} has a value already", target.span, hints=[hint])
-    return target, statement.value
+    known = set(names)
+    for target in statement.targets:
+        if target.name in known:
+            hint = "every name is bound once"
+            raise problem("D01", f"{quoted(target.name)} has a value already", target.span, hints=[hint])
+        known.add(target.name)
+    return statement.targets, statement.value
+
+
+def _shared(targets: tuple[syntax.Target, ...], value: Value, names: dict[str, Value], span: Span) -> tuple[Value, ...]:
+    """A value for each target. After a mistake the names are known to have failed."""
+    if isinstance(value, Failed):
+        return (value,) * len(targets)
+    if isinstance(value, Several) and len(targets) == len(value.recipes):
+        return value.recipes
+    if len(targets) == 1 and (targets[0].indices is None or not isinstance(value, Several)):
+        return (value,)
+    names.update({target.name: Failed() for target in targets})
+    if not isinstance(value, Several):
+        raise problem("D04", "the columns of a table take one name", targets[1].span)
+    hint = "such as `ids[B,T]: V, next[B,T]: V = …`"
+    message = f"this gives {len(value.recipes)} fields, and {counted(len(targets), 'name')}"
+    raise problem("D25", f"{message} to take them", span, hints=[hint])
 
 
 def _value(expression: syntax.Expression, name: str, scope: Scope, problems: Problems) -> Value:

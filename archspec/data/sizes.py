@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from archspec.data.dataset import Field
 from archspec.data.fields import Axis, FieldDraft
 from archspec.data.problems import Problems, counted, problem, quoted
+from archspec.data.ragged import Ragged
+from archspec.data.recipe import Encoded, Labels
 
 
 @dataclass(frozen=True)
@@ -30,14 +32,29 @@ def bind_sizes(
     for field in fields:
         draft = axes[field.name]
         with problems.collecting():
-            if field.array.ndim == 2:
-                columns = field.array.shape[1]
-                _bind(draft.axes[1], _Count(columns, f"{quoted(field.name)} has {counted(columns, 'column')}"), bound)
+            for axis, size in zip(draft.axes[1:], _shape(field)[1:], strict=True):
+                if not axis.ragged:
+                    _bind(axis, _Count(size, _origin(field, size, axis)), bound)
             if draft.of is not None and draft.of.name in classes:
                 count = len(classes[draft.of.name])
                 of = replace(draft.of, size=None)  # held against its declaration where the classes were counted
                 _bind(of, _Count(count, f"the labels of {quoted(field.name)} have {count:,} classes"), bound)
     return {name: count.size for name, count in bound.items() if not name.isdigit()}
+
+
+def _shape(field: Field) -> tuple[int, ...]:
+    """The sizes of a field's axes; 0 for a ragged one."""
+    if isinstance(field.array, Ragged):
+        return (len(field.array), 0, *field.array.values.shape[1:])
+    return field.array.shape
+
+
+def _origin(field: Field, size: int, axis: Axis) -> str:
+    if isinstance(field.recipe, Encoded | Labels) or len(field.axes) > 2:
+        return (
+            f"{quoted(field.name)} has {size:,} there" if axis.name.isdigit() else f"{quoted(field.name)} has {size:,} along it"
+        )
+    return f"{quoted(field.name)} has {counted(size, 'column')}"
 
 
 def _bind(axis: Axis, found: _Count, bound: dict[str, _Count]) -> None:

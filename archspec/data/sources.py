@@ -1,4 +1,4 @@
-"""Where data come from: one entry in `SOURCES` for each kind of file."""
+"""Tables as sources. Text, arrays and generators are in `kinds`."""
 
 from __future__ import annotations
 
@@ -9,25 +9,33 @@ from typing import Any
 from archspec.data.files import Folder
 from archspec.data.parameters import COUNT, DELIMITER, FLAG, TEXT, TEXTS, Parameter
 from archspec.data.rows import Layout, TextFile
-from archspec.data.tables import open_table
+from archspec.data.tables import Table, open_table
 from archspec.data.values import PARTS, Source
 from archspec.diagnostics import Span
 
 
 @dataclass(frozen=True)
 class SourceKind:
-    """A function that opens files. `open` is given the folder, the settings by name and the span of the call."""
+    """A function that opens files. `open` is given the folder, the settings by name and the span of the call.
+
+    doc  what its rows and columns are
+    """
 
     open: Callable[[Folder, Mapping[str, Any], Span], Source]
     settings: tuple[Parameter, ...]
+    doc: str = ""
 
 
 def open_csv(folder: Folder, settings: Mapping[str, Any], span: Span) -> Source:
     """A table of delimited text, with a file for each part that has its own."""
     paths = {"train": settings["path"]} | {part: settings[part] for part in PARTS[1:] if settings[part]}
     layout = layout_of(settings)
-    tables = {p: open_table(TextFile(name, folder.read(name, span), layout, span)) for p, name in paths.items()}
-    return Source(f"{settings['path']}:{span.line}:{span.column}", tables, span)
+
+    def open_file(path: str, data: bytes, span: Span | None) -> Table:
+        return open_table(TextFile(path, data, layout, span))
+
+    tables = {part: open_file(path, folder.read(path, span), span) for part, path in paths.items()}
+    return Source(f"{settings['path']}:{span.line}:{span.column}", tables, span, open_file)
 
 
 def layout_of(settings: Mapping[str, Any]) -> Layout:

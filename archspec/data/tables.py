@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import NoReturn
 
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archspec.data.cells import Categories, parse_numbers
+from archspec.data.columns import Column, Opened, Tokens, as_categories, joined
 from archspec.data.problems import counted, listed, problem, quoted, similar_columns
 from archspec.data.rows import TextFile, read_rows
 
@@ -31,6 +32,10 @@ class Table:
 
     file: TextFile
     names: tuple[str, ...]
+
+    @property
+    def path(self) -> str:
+        return self.file.path
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +54,19 @@ class Numbers:
 class Rows:
     """The columns of one source that a spec uses, the files of its parts one after another.
 
-    files  for each part the path of its file and the line of each of its rows
+    files    for each part the path of its file and the line of each of its rows
+    others   columns of texts, sequences and arrays
+    is_text  the rows of a part are one long text, which is divided at its tokens
+    noun     what the rows are counted in
     """
 
     files: Mapping[str, tuple[str, NDArray[np.int64]]]
     numbers: Mapping[str, Numbers]
     categories: Mapping[str, Categories]
+    others: Mapping[str, Column] = field(default_factory=dict)
+    is_table: bool = True
+    is_text: bool = False
+    noun: str = "line"
 
     def __len__(self) -> int:
         return sum(self.lengths.values())
@@ -68,9 +80,22 @@ class Rows:
         """Where a row is written: line 17 of `digits.csv`."""
         for path, lines in self.files.values():
             if row < len(lines):
-                return f"line {lines[row]} of {quoted(path)}"
+                return f"{self.noun} {lines[row]} of {quoted(path)}"
             row -= len(lines)
         raise IndexError(row)
+
+    def labels(self, name: str) -> Categories:
+        """All entries of a column as texts."""
+        return self.categories[name] if name in self.categories else as_categories(self.others[name])
+
+    def place_of(self, name: str, entry: int) -> str:
+        """Where an entry of `labels(name)` is written."""
+        column = self.others.get(name)
+        if isinstance(column, Tokens):
+            entry = int(np.searchsorted(column.offsets, entry, "right")) - 1
+        elif isinstance(column, np.ndarray):
+            entry //= int(np.prod(column.shape[1:], dtype=np.int64))
+        return self.place(entry)
 
 
 def open_table(file: TextFile) -> Table:
@@ -112,17 +137,29 @@ def _excerpt(cells: Sequence[str]) -> str:
 # --- rows --------------------------------------------------------------------------------------------------------
 
 
-def load(tables: Mapping[str, Table], numbers: Iterable[str], categories: Iterable[str]) -> Rows:
+def load(tables: Mapping[str, Table], numbers: Iterable[str], categories: Iterable[str], texts: Iterable[str] = ()) -> Rows:
     """The named columns of `tables`, one file after another; columns are found by name in each file."""
     gatherers: dict[tuple[str, str], _Gatherer] = {("number", name): _NumberGatherer() for name in sorted(numbers)}
     gatherers |= {("category", name): _CategoryGatherer() for name in sorted(categories)}
+    gatherers |= {("text", name): _TextGatherer() for name in sorted(texts)}
     files = {part: (table.file.path, _gather(table, gatherers)) for part, table in tables.items()}
     columns = {key: gatherer.column() for key, gatherer in gatherers.items()}
     return Rows(
         files,
         {name: column for (_, name), column in columns.items() if isinstance(column, Numbers)},
         {name: column for (_, name), column in columns.items() if isinstance(column, Categories)},
+        {name: column for (_, name), column in columns.items() if isinstance(column, tuple)},
     )
+
+
+def load_opened(opened: Mapping[str, Opened], wanted: Iterable[str], seed: int) -> Rows:
+    """The named columns of files that are no tables, one file after another."""
+    names = frozenset(wanted)
+    parts = {part: file.read(names, seed) for part, file in opened.items()}
+    first = opened["train"]
+    columns = {name: joined([part.columns[name] for part in parts.values()]) for name in sorted(names)}
+    files = {part: (opened[part].path, parts[part].lines) for part in opened}
+    return Rows(files, {}, {}, columns, is_table=False, is_text=first.is_text, noun=first.noun)
 
 
 def _gather(table: Table, gatherers: Mapping[tuple[str, str], _Gatherer]) -> NDArray[np.int64]:
@@ -206,4 +243,17 @@ class _CategoryGatherer:
         return Categories(codes[np.concatenate(self.pieces)], tuple(values))
 
 
-_Gatherer = _NumberGatherer | _CategoryGatherer
+class _TextGatherer:
+    """A column of texts while it is being read."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def add(self, cells: Sequence[str], name: str, file: TextFile) -> None:
+        self.texts += cells
+
+    def column(self) -> tuple[str, ...]:
+        return tuple(self.texts)
+
+
+_Gatherer = _NumberGatherer | _CategoryGatherer | _TextGatherer

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from archspec.data.columns import Opened
 from archspec.data.problems import counted, quoted
-from archspec.data.recipe import Apply, CategoryColumns, NumberColumns, Recipe
+from archspec.data.recipe import Apply, CategoryColumns, Encoded, NumberColumns, Recipe
 from archspec.data.tables import Table
 from archspec.diagnostics import Span
 
@@ -16,15 +17,23 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Source:
-    """An open source: one table, or one for each part that has a file of its own. The first is "train"."""
+    """An open source: one file, or one for each part that has a file of its own. The first is "train".
+
+    reopen  opens another file of the same kind, given its path and its bytes; None where a row needs several files
+    """
 
     name: str
-    tables: Mapping[str, Table]
+    tables: Mapping[str, Table | Opened]
     span: Span = field(compare=False, repr=False)
+    reopen: Callable[[str, bytes, Span | None], Table | Opened] | None = field(default=None, compare=False, repr=False)
 
     @property
     def columns(self) -> tuple[str, ...]:
         return self.tables["train"].names
+
+    @property
+    def path(self) -> str:
+        return self.tables["train"].path
 
 
 @dataclass(frozen=True)
@@ -56,8 +65,15 @@ class Failed:
     """A name whose value is not known because of a mistake that is reported already."""
 
 
+@dataclass(frozen=True)
+class Several:
+    """Fields that one expression gives, such as the two of `windows`."""
+
+    recipes: tuple[Encoded, ...]
+
+
 Scalar: TypeAlias = int | float | str | bool
-Value: TypeAlias = Scalar | tuple[Scalar, ...] | Source | Selection | Recipe | Split | Failed
+Value: TypeAlias = Scalar | tuple[Scalar, ...] | Source | Selection | Recipe | Several | Split | Failed
 
 
 def as_columns(value: Value) -> Recipe | None:
@@ -84,4 +100,8 @@ def describe(value: Value) -> str:
             return counted(len(value.columns), "column")
         case Split():
             return "a split"
+        case Encoded():
+            return "a sequence of indices"
+        case Several():
+            return "two fields"
     return "computed columns"

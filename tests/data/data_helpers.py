@@ -11,7 +11,8 @@ from archspec.diagnostics import Source
 from archspec.frontend import syntax
 from archspec.frontend.parse import parse
 
-AXES = {"B": None, "F": None, "G": None, "K": None, "M": None}
+AXES = dict.fromkeys(["B", "F", "G", "K", "M", "V", "W", "N", "I", "J", "C"])  # and `T?`, `S?`
+RAGGED = frozenset("TS")
 
 
 def bind_text(text: str, folder: Path, *, name: str = "test.arch", **options) -> Dataset:
@@ -19,13 +20,19 @@ def bind_text(text: str, folder: Path, *, name: str = "test.arch", **options) ->
     file = parse(Source(name, text))
     section = next(item for item in file.items if isinstance(item, syntax.Section))
     dims = {e.name: e.value.value if e.value else None for d in _all(file, syntax.Dim) for e in d.entries}
+    ragged = frozenset(e.name for d in _all(file, syntax.Dim) for e in d.entries if e.ragged)
     settings = {b.name: b.value.value for let in _all(file, syntax.Let) for b in let.bindings}
-    return bind(section, dims or AXES, settings, folder, **options)
+    return bind(section, dims or AXES, settings, folder, ragged=ragged if dims else RAGGED, **options)
 
 
 def bind_lines(lines: str, folder: Path, **options) -> Dataset:
     """The dataset of the lines inside `data { … }`."""
     return bind_text(f"data {{\n{lines}\n}}\n", folder, **options)
+
+
+def same(rows, expected) -> bool:
+    """Whether ragged rows are the lists given."""
+    return [rows.row(r).tolist() for r in range(len(rows))] == expected
 
 
 def table(name: str) -> Path:

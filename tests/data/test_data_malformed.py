@@ -28,7 +28,7 @@ def test_every_code_has_an_example():
     known = set(re.findall(r"D\d\d", problems.__doc__))
     shown = {code for spec in SPECS for code in re.findall(r"D\d\d", spec.with_suffix(".txt").read_text())}
     assert shown <= known
-    assert known - shown == {"D24"}  # sizes out of bounds: test_data_tables makes such files as it goes
+    assert known - shown == {"D24"}  # sizes out of bounds: other tests make such files as they go
 
 
 def test_no_message_without_its_spec():

@@ -1,0 +1,97 @@
+"""Sources other than tables: text, arrays and generators. One entry each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from archspec.data import generators, texts
+from archspec.data.arrays import open_idx, open_npz
+from archspec.data.conll import open_conll
+from archspec.data.generators import opener
+from archspec.data.parameters import ENCODING, FLAG, NUMBER, PAIR, POSITIVE, SEPARATOR, TEXT, TEXTS, Parameter, one_of, whole
+from archspec.data.sources import SourceKind
+
+_PATH = Parameter("path", TEXT)
+_PARTS = (Parameter("validation", TEXT, None), Parameter("test", TEXT, None))
+_PAIRS = (Parameter("validation", PAIR, None), Parameter("test", PAIR, None))
+_ENCODING = Parameter("encoding", ENCODING, "utf-8")
+_ROWS = Parameter("rows", POSITIVE, 1000)
+_SHORTEST = Parameter("shortest", POSITIVE, None)
+
+TEXT_SOURCES: Mapping[str, SourceKind] = {
+    "text": SourceKind(
+        texts.open_text,
+        (_PATH, *_PARTS, _ENCODING),
+        "one long text, to be cut with `windows`; a split cuts the text itself",
+    ),
+    "lines": SourceKind(texts.open_lines, (_PATH, *_PARTS, _ENCODING), 'a row for each line: `source["text"]`'),
+    "labelled": SourceKind(
+        texts.open_labelled,
+        (_PATH, Parameter("separator", SEPARATOR, " "), Parameter("coarse", SEPARATOR, None), *_PARTS, _ENCODING),
+        'a row for each line: `source["label"]`, then `source["text"]`; `coarse=":"` cuts labels there',
+    ),
+    "folder": SourceKind(
+        texts.open_folder,
+        (_PATH, Parameter("label", one_of(*texts.LABELS), "file"), Parameter("whole", FLAG, False), *_PARTS, _ENCODING),
+        'a row for each line of many files: `source["text"]`, `source["label"]` from their names; `whole`: for each file',
+    ),
+    "conll": SourceKind(
+        open_conll,
+        (_PATH, Parameter("columns", TEXTS, ()), *_PARTS, _ENCODING),
+        'a row for each sentence, columns by the names of CoNLL-U, `source["form"]`, or `source["c0"]`',
+    ),
+    "pairs": SourceKind(
+        texts.open_pairs,
+        (Parameter("source", TEXT), Parameter("target", TEXT), *_PAIRS, _ENCODING),
+        'a row for each line of two files: `source["source"]`, `source["target"]`',
+    ),
+}
+
+ARRAY_SOURCES: Mapping[str, SourceKind] = {
+    "idx": SourceKind(
+        open_idx,
+        (Parameter("images", TEXT), Parameter("labels", TEXT), *_PAIRS),
+        'images and labels as in MNIST: `source["image"]`, `source["label"]`',
+    ),
+    "npz": SourceKind(open_npz, (_PATH, *_PARTS), "the arrays of a NumPy archive by their names, their first axis the rows"),
+}
+
+GENERATORS: Mapping[str, SourceKind] = {
+    "copying": SourceKind(
+        opener("copying", generators.copying),
+        (
+            _ROWS,
+            Parameter("length", POSITIVE, 10),
+            Parameter("symbols", whole(1, 10_000), 8),
+            Parameter("delay", POSITIVE, 10),
+        ),
+        "symbols to be said again after `delay` steps",
+    ),
+    "reversing": SourceKind(
+        opener("reversing", generators.reversing),
+        (_ROWS, Parameter("length", POSITIVE, 10), Parameter("symbols", whole(1, 10_000), 8), _SHORTEST),
+        "symbols, and the same backwards",
+    ),
+    "adding": SourceKind(
+        opener("adding", generators.adding),
+        (_ROWS, Parameter("length", whole(2, 1_000_000), 50)),
+        "pairs of a number and a mark `[B,T,2]`, and the sum of the two marked numbers",
+    ),
+    "dyck": SourceKind(
+        opener("dyck", generators.dyck),
+        (_ROWS, Parameter("length", whole(2, 10_000), 20), Parameter("kinds", whole(1, 4), 2), _SHORTEST),
+        "balanced brackets, and the one that must close next",
+    ),
+    "spirals": SourceKind(
+        opener("spirals", generators.spirals),
+        (
+            _ROWS,
+            Parameter("arms", whole(1, 100), 2),
+            Parameter("noise", NUMBER, 0.02),
+            Parameter("turns", NUMBER, 1.5),
+        ),
+        "points of the plane, and the arm of each",
+    ),
+}
+
+OTHER_SOURCES: Mapping[str, SourceKind] = {**TEXT_SOURCES, **ARRAY_SOURCES, **GENERATORS}

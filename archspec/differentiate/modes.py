@@ -1,7 +1,10 @@
-"""Training and evaluation as two readings of one graph. They differ in dropout alone.
+"""Training and evaluation as two readings of one graph. They differ in dropout and in running averages alone.
 
     training:    dropout(x)  ->  where(random >= rate, x * 1/(1 - rate), 0)
     evaluation:  dropout(x)  ->  x
+
+    training:    running(value, average, observed)  ->  value,  and the output `running:PATH` is the average's next value
+    evaluation:  running(value, average, observed)  ->  average
 
 The mask is a function of (seed, step, path, index), so the backward pass draws it again and nothing is stored.
 Dropout in this scaled form: Srivastava et al. 2014, section 10.
@@ -14,21 +17,33 @@ from archspec.ir.graph import Graph, Node
 
 
 def for_evaluation(graph: Graph) -> Graph:
-    """The graph with every dropout taken out."""
+    """The graph with every dropout taken out, and averages for what batches show."""
 
     def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
-        return operands[0] if node.op == "dropout" else None
+        return operands[0] if node.op == "dropout" else operands[1] if node.op == "running" else None
 
     return rebuild(graph, rewrite)
 
 
 def for_training(graph: Graph) -> Graph:
-    """The graph with every dropout written out as a random mask."""
+    """The graph with every dropout written out as a random mask, and with what becomes of the running averages."""
+    averages: dict[str, int] = {}
 
     def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
+        if node.op == "running":
+            name = f"running:{node.attribute('path')}"
+            averages[name] = _average(builder, node, averages.get(name, operands[1]), operands[2])
+            return operands[0]
         return _masked(builder, node, operands[0]) if node.op == "dropout" else None
 
-    return rebuild(graph, rewrite)
+    trained = rebuild(graph, rewrite)
+    return trained.with_outputs({**trained.outputs, **averages})
+
+
+def _average(builder: Builder, node: Node, before: int, observed: int) -> int:
+    """(1 - momentum) * average + momentum * observed."""
+    momentum, loops = node.attribute("momentum"), Loops(builder, node.axes)
+    return (loops.term(before) * (1.0 - momentum) + loops.term(observed, node.operands[2].index) * momentum).value
 
 
 def _masked(builder: Builder, node: Node, x: int) -> int:

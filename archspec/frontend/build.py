@@ -82,10 +82,6 @@ def word(span: Span, token: Token) -> str:
     return token.text
 
 
-def texts(span: Span, *tokens: Token) -> tuple[str, ...]:
-    return tuple(token.text for token in tokens)
-
-
 def sequence(span: Span, *items: Any) -> tuple[Any, ...]:
     return items
 
@@ -95,6 +91,14 @@ def _text(token: Token | None) -> str | None:
 
 
 # --- expressions -------------------------------------------------------------------------------------------------
+
+
+def group(span: Span, token: Token) -> s.Group:
+    return s.Group(span, token.text)
+
+
+def bound(span: Span, token: Token, axis: s.Expression) -> s.Bound:
+    return s.Bound(span, token.text, axis)
 
 
 def attribute(span: Span, value: s.Expression, token: Token) -> s.Attribute:
@@ -169,6 +173,10 @@ def setting(span: Span, token: Token, default: s.Expression | None) -> s.Setting
     return s.SettingParameter(span, token.text, default)
 
 
+def setting_group(span: Span, token: Token) -> s.SettingParameter:
+    return s.SettingParameter(span, token.text, None, True)
+
+
 Parameters = tuple[tuple[s.TensorDeclaration, ...], tuple[s.SettingParameter, ...]]
 
 
@@ -190,7 +198,7 @@ def block(
     span: Span,
     kind: str,
     token: Token,
-    axes: tuple[str, ...] | None,
+    axes: tuple[s.Name | s.Group, ...] | None,
     slots: Parameters,
     results: tuple[s.TensorDeclaration, ...],
     body: tuple[s.Statement, ...],
@@ -256,13 +264,14 @@ MAKERS: dict[str, Callable[..., Any]] = {
     "assign": s.Assign,
     "attribute": attribute,
     "axes": sequence,
-    "axis_names": texts,
+    "axis_names": sequence,
     "binary": binary,
     "binding": binding,
     "block": block,
     "block_kind": word,
     "body": sequence,
     "boolean": boolean,
+    "bound": bound,
     "call": s.Call,
     "conditional": conditional,
     "dim": dim,
@@ -270,6 +279,7 @@ MAKERS: dict[str, Callable[..., Any]] = {
     "else_if": sequence,
     "entries": sequence,
     "file": file,
+    "group": group,
     "if": if_,
     "import": import_,
     "index": index,
@@ -289,6 +299,7 @@ MAKERS: dict[str, Callable[..., Any]] = {
     "section": s.Section,
     "section_kind": word,
     "setting": setting,
+    "setting_group": setting_group,
     "spread": s.Spread,
     "stages": sequence,
     "state": state,
@@ -302,4 +313,4 @@ MAKERS: dict[str, Callable[..., Any]] = {
 }
 
 # A node made by one of these stands a level above the deepest of its children.
-NESTING = frozenset("attribute binary block call conditional if index list over pipe repeat rule section unary".split())
+NESTING = frozenset("attribute binary block bound call conditional if index list over pipe repeat rule section unary".split())

@@ -216,7 +216,7 @@ def _sticks_left(words: list[Word], position: int) -> bool:
     if kind == ":":
         # `x[B]: V`, but `require a == b : "message"`.
         return position + 1 == len(words) or words[position + 1].token.kind != "STRING"
-    return kind in (",", ")", "]", "?", ".")
+    return kind in (",", ")", "]", "?", ".") or (kind == ".." and previous.kind == "NAME")
 
 
 def _is_sign(words: list[Word], position: int) -> bool:

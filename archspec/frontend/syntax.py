@@ -55,6 +55,21 @@ class Spread(Node):
 
 
 @dataclass(frozen=True)
+class Group(Node):
+    """`D..` in a signature: one axis or several, which the body sees as one axis `D`, their product."""
+
+    id: str
+
+
+@dataclass(frozen=True)
+class Bound(Node):
+    """`i in P` in a list of indices: the index and the axis that it runs along."""
+
+    name: str
+    axis: Expression
+
+
+@dataclass(frozen=True)
 class Index(Node):
     """`x[t-1]`, `softmax[T]`, `source["p*"]`, `softmax[j where j <= i]`."""
 
@@ -131,7 +146,22 @@ class List(Node):
 
 
 Expression: TypeAlias = (
-    Number | String | Boolean | Name | Attribute | Spread | Index | Call | Unary | Binary | Conditional | Pipe | Repeat | List
+    Number
+    | String
+    | Boolean
+    | Name
+    | Attribute
+    | Spread
+    | Group
+    | Bound
+    | Index
+    | Call
+    | Unary
+    | Binary
+    | Conditional
+    | Pipe
+    | Repeat
+    | List
 )
 
 
@@ -185,10 +215,11 @@ class TensorDeclaration(Node):
 
 @dataclass(frozen=True)
 class SettingParameter(Node):
-    """`H`, `p=0.1`: a hyperparameter of a block."""
+    """`H`, `p=0.1`: a hyperparameter of a block. `H..` takes one axis or several."""
 
     name: str
     default: Expression | None
+    is_group: bool = False
 
 
 @dataclass(frozen=True)
@@ -197,7 +228,7 @@ class Block(Node):
 
     kind: str
     name: str
-    axes: tuple[str, ...]
+    axes: tuple[Name | Group, ...]
     tensors: tuple[TensorDeclaration, ...]
     settings: tuple[SettingParameter, ...]
     results: tuple[TensorDeclaration, ...]

@@ -129,7 +129,7 @@ def _body(statements: Iterable[s.Statement]) -> str:
 
 
 def _block(node: s.Block) -> str:
-    axes = f"[{', '.join(node.axes)}]" if node.axes else ""
+    axes = f"[{_commas(node.axes)}]" if node.axes else ""
     parameters = _commas((*node.tensors, *node.settings))
     return f"{node.kind} {node.name}{axes}({parameters}) -> {_commas(node.results)} {_body(node.body)}"
 
@@ -163,11 +163,13 @@ _PRINTERS: dict[type, Callable[[Any], str]] = {
     s.Binding: lambda n: f"{n.name} = {_raw(n.value)}{_option('~', n.search)}",
     s.Block: _block,
     s.Boolean: lambda n: "true" if n.value else "false",
+    s.Bound: lambda n: f"{n.name} in {_raw(n.axis)}",
     s.Call: lambda n: f"{_at(PLACE, n.function)}({_commas(n.arguments)})",
     s.Conditional: _conditional,
     s.Dim: lambda n: f"dim {_commas(n.entries)}",
     s.DimEntry: lambda n: f"{n.name}{'?' * n.ragged}{_option('=', n.value)}",
     s.File: _file,
+    s.Group: lambda n: f"{n.id}..",
     s.If: _if,
     s.Import: lambda n: f"import {_raw(n.path)}{f' as {n.alias}' if n.alias else ''}",
     s.Index: _index,
@@ -182,7 +184,7 @@ _PRINTERS: dict[type, Callable[[Any], str]] = {
     s.Require: lambda n: f"require {_raw(n.condition)}{_option(':', n.message)}",
     s.Rule: lambda n: f"{_raw(n.pattern)} {_body(n.body)}",
     s.Section: lambda n: f"{n.kind} {_body(n.body)}",
-    s.SettingParameter: lambda n: f"{n.name}{_option('=', n.default)}",
+    s.SettingParameter: lambda n: f"{n.name}{'..' * n.is_group}{_option('=', n.default)}",
     s.Spread: lambda n: "..",
     s.State: lambda n: f"state {_commas(n.entries)}",
     s.StateEntry: lambda n: f"{n.name}{_axes(n.axes)} = {_raw(n.initial)}",

@@ -40,8 +40,7 @@ def align(op: str, values: Sequence[Value], span: Span, scope: Scope) -> tuple[L
     """The loops that all `values` share, those of the operand with the most axes, and the values read in them."""
     builder = scope.builder
     shapes = [builder.node(v.value).axes for v in values if isinstance(v, Tensor)]
-    widest = max(shapes, key=len, default=())
-    loops = Loops(builder, widest)
+    loops = Loops(builder, max(shapes, key=len, default=())) if scope.frame is None else scope.frame.loops
     return loops, [_term(op, v, loops, shapes, span) for v in values]
 
 
@@ -79,6 +78,8 @@ def place_axes(axes: Sequence[Axis], among: Sequence[Axis]) -> tuple[int, ...] |
 
 def _misaligned(op: str, shapes: Sequence[Sequence[Axis]], span: Span, loops: Loops) -> ArchError:
     distinct = list(dict.fromkeys(shape_text(s) for s in shapes))
+    if len(distinct) == 1:
+        distinct.append("the indices of this equation")
     message = f"`{SIGNS.get(op, op)}` cannot align {' with '.join(distinct)}"
     hint = "the axes of one side must all be among those of the other; their names decide, not their sizes"
     twice = [str(a) for s in shapes for a, n in Counter(s).items() if n > 1]

@@ -12,24 +12,29 @@ from archspec.ir.graph import BOOL, FLOAT, INT
 from archspec.ir.sizes import Axis, shape_text
 from archspec.lower import arithmetic
 from archspec.lower.align import combine
+from archspec.lower.masks import length_of, reduce_masked, valid_along
 from archspec.lower.scope import Scope, axis_of, check_rank
-from archspec.lower.values import Builtin, Num, Tensor, Value, kind_of
+from archspec.lower.structure import STRUCTURE
+from archspec.lower.values import Builtin, Num, Tensor, Truth, Value, kind_of
 from archspec.ops import OPS
 
 Positional = Sequence[tuple[Value, Span]]
 Named = Mapping[str, tuple[Value, syntax.Argument]]
 
 REDUCTIONS = ("sum", "mean", "max", "min", "argmax")
-SPECIAL = ("one_hot", "iota", "dropout")
+SPECIAL = ("one_hot", "iota", "dropout", "masked", "valid")
 ELEMENTWISE = tuple(n for n in OPS.spoken("map") if n not in SPECIAL)
-BUILTINS = (*REDUCTIONS, *SPECIAL, *ELEMENTWISE)
+BUILTINS = (*REDUCTIONS, *SPECIAL, *STRUCTURE, *ELEMENTWISE)
+IN_BRACKETS = ("iota", "masked", "valid")
 PAIRWISE = {"max": "maximum", "min": "minimum"}
 
 
 def call_builtin(function: Builtin, positional: Positional, named: Named, span: Span, scope: Scope) -> Value:
     """A call of an op by its name."""
     name = function.name
-    if function.axes is not None and name not in (*REDUCTIONS, "iota"):
+    if name in STRUCTURE:
+        return STRUCTURE[name](function, positional, named, span, scope)
+    if function.axes is not None and name not in REDUCTIONS:
         raise ArchError(Diagnostic("S04", f"`{name}` takes no axes in a bracket", span))
     if name == "dropout":
         return _dropout(positional, named, span, scope)
@@ -42,8 +47,9 @@ def call_builtin(function: Builtin, positional: Positional, named: Named, span: 
         return _reduction(function, positional, span, scope)
     if name == "one_hot":
         return _one_hot(positional, span, scope)
-    if name == "iota":
-        raise ArchError(Diagnostic("S04", "`iota` takes an axis in a bracket and no arguments", span, hints=("iota[T]",)))
+    if name in IN_BRACKETS:
+        message = f"`{name}` takes an axis in a bracket and no arguments"
+        raise ArchError(Diagnostic("S04", message, span, hints=(f"{name}[T]",)))
     return _elementwise(name, positional, span, scope)
 
 
@@ -78,11 +84,7 @@ def _reduction(function: Builtin, positional: Positional, span: Span, scope: Sco
     node = scope.builder.node(tensor.value)
     over = _reduced_loops(function, node.axes, span, scope)
     _check_reducible(name, node.dtype, len(over), span)
-    loops = Loops(scope.builder, node.axes)
-    term = loops.term(tensor.value)
-    if name == "mean":
-        return Tensor((loops.reduce("sum", term, over) / loops.extent(over)).value) if over else tensor
-    return Tensor(loops.reduce(name, term, over).value) if over or name == "argmax" else tensor
+    return reduce_masked(name, tensor, over, function.mask, span, scope)
 
 
 def _check_reducible(name: str, dtype: str, count: int, span: Span) -> None:
@@ -131,11 +133,30 @@ def _one_hot(positional: Positional, span: Span, scope: Scope) -> Tensor:
     return Tensor(hit.apply("number").value)
 
 
-def positions(axes: Sequence[Num], span: Span, scope: Scope) -> Tensor:
-    """`iota[T]`: 0, 1, 2, … along T."""
+def bracket_builtin(function: Builtin, axes: tuple[Num, ...], mask: Tensor | None, span: Span, scope: Scope) -> Value:
+    """An op with its bracket: to be called, or already a value, as `iota[T]` is."""
+    if mask is not None and function.name not in REDUCTIONS:
+        hint = f"reductions take one: {', '.join(REDUCTIONS)}, and blocks such as softmax"
+        raise ArchError(Diagnostic("S04", f"`{function.name}` takes no condition", span, hints=(hint,)))
+    if function.name not in IN_BRACKETS:
+        return Builtin(function.name, axes, mask)
     if len(axes) != 1:
-        raise ArchError(Diagnostic("S04", "`iota` takes one axis", span))
-    return Tensor(Loops(scope.builder, (axis_of(axes[0], scope.context),)).position(0).value)
+        raise ArchError(Diagnostic("S04", f"`{function.name}` takes one axis", span))
+    axis = axis_of(axes[0], scope.context)
+    if function.name == "iota":
+        return Tensor(Loops(scope.builder, (axis,)).position(0).value)
+    return _mask_of_axis(function.name, axis, scope)
+
+
+def _mask_of_axis(name: str, axis: Axis, scope: Scope) -> Value:
+    """`masked[D]`: whether points along an axis are left out. `valid[D]`: those that are not."""
+    is_bound, mask = scope.mask_of(axis)
+    lengths = length_of(axis, scope.context)
+    if not is_bound and lengths is not None:
+        mask = valid_along((*scope.builder.node(lengths).axes, axis), 1, scope)
+    if name == "masked":
+        return Truth(mask is not None)
+    return mask if mask is not None else Truth(True)
 
 
 def _dropout(positional: Positional, named: Named, span: Span, scope: Scope) -> Tensor:

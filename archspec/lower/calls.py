@@ -9,10 +9,13 @@ from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
 from archspec.frontend import syntax
 from archspec.ir.build import Loops
 from archspec.ir.graph import INT, Node
-from archspec.ir.sizes import Axis, shape_text
-from archspec.lower.align import size_notes
+from archspec.ir.sizes import Axis, product, shape_text
+from archspec.lower.align import combine, size_notes
 from archspec.lower.files import in_library
-from archspec.lower.scope import Scope, name_span
+from archspec.lower.masks import valid_along
+from archspec.lower.scope import Scope, axis_of, check_rank, name_span
+from archspec.lower.structure import axis_at, merged
+from archspec.lower.subscripts import is_position
 from archspec.lower.values import Function, Items, Num, SharedLayer, Tensor, Value, kind_of
 
 MAX_DEPTH = 40
@@ -29,6 +32,7 @@ class Arguments:
     tensors: dict[str, tuple[Tensor, Span]] = field(default_factory=dict)
     settings: dict[str, Value] = field(default_factory=dict)
     spans: dict[str, Span] = field(default_factory=dict)
+    group: str | None = None
 
 
 def call_function(function: Function, positional: Positional, named: Named, where: Span, scope: Scope) -> Value:
@@ -65,9 +69,19 @@ def _match(function: Function, positional: Positional, named: Named, where: Span
         given.tensors[declaration.name] = (tensor, where)
     for name, (value, argument) in named.items():
         _take_named(block, given, name, value, argument, scope)
+    left_out = _left_out(function, positional, set(named))
     for value, span in positional:
-        _take_positional(function, given, value, span, scope, set(named))
+        _take_positional(function, given, value, span, scope, set(named), left_out)
     return given
+
+
+def _left_out(function: Function, positional: Positional, named: set[str]) -> set[str]:
+    """Settings that the axes of the tensors bind, where a call gives fewer than there are: `embed(D)`."""
+    taken = named | set(function.settings)
+    needed = [s.name for s in function.block.settings if s.default is None and s.name not in taken]
+    lacking = len(needed) - sum(not isinstance(value, Tensor) for value, _ in positional)
+    bound = {p.id for t in function.block.tensors for p in (*t.axes, t.of) if isinstance(p, syntax.Name)}
+    return set([name for name in needed if name in bound][: max(0, lacking)])
 
 
 def _take_named(
@@ -79,19 +93,28 @@ def _take_named(
         if isinstance(value, Tensor):
             message = f"`{name}` of `{block.name}` is a setting and takes no tensor"
             raise ArchError(Diagnostic("S04", message, argument.value.span, hints=(usage(block),)))
-        given.settings[name], given.spans[name] = value, argument.value.span
+        is_group = next(s.is_group for s in block.settings if s.name == name)
+        grouped = Items((value,)) if is_group and not isinstance(value, Items) else value
+        given.settings[name], given.spans[name] = grouped, argument.value.span
     else:
         known = [*(t.name for t in block.tensors), *(s.name for s in block.settings)]
         message = f"`{block.name}` has no parameter `{name}`"
         raise ArchError(Diagnostic("S04", message, argument.span, hints=did_you_mean(name, known)))
 
 
-def _take_positional(function: Function, given: Arguments, value: Value, span: Span, scope: Scope, named: set[str]) -> None:
+def _take_positional(
+    function: Function, given: Arguments, value: Value, span: Span, scope: Scope, named: set[str], left_out: set[str]
+) -> None:
     block = function.block
     slots = [t.name for t in block.tensors if t.name not in given.tensors]
-    free = (s.name for s in block.settings if s.name not in function.settings)
-    setting = next((n for n in free if n in named or n not in given.settings), None)
-    if isinstance(value, Tensor) and slots:
+    free = [s for s in block.settings if s.name not in function.settings and s.name not in left_out]
+    parameter = next((s for s in free if s.name in named or s.name not in given.settings), None)
+    setting = parameter.name if parameter else None
+    if given.group is not None and isinstance(value, Num):
+        begun = given.settings[given.group]
+        assert isinstance(begun, Items)
+        given.settings[given.group] = Items((*begun.items, value))
+    elif isinstance(value, Tensor) and slots:
         given.tensors[slots[0]] = (value, span)
     elif isinstance(value, Tensor) and setting:
         message = f"`{block.name}` has no place for another tensor: `{setting}` is a setting"
@@ -99,8 +122,9 @@ def _take_positional(function: Function, given: Arguments, value: Value, span: S
     elif setting in named:
         message = f"`{setting}` of `{block.name}` is given twice: by name, and here"
         raise ArchError(Diagnostic("S04", message, span, hints=(usage(block),)))
-    elif setting:
-        given.settings[setting], given.spans[setting] = value, span
+    elif setting and parameter:
+        given.group = setting if parameter.is_group and isinstance(value, Num) else None
+        given.settings[setting], given.spans[setting] = Items((value,)) if parameter.is_group else value, span
     elif slots and isinstance(value, Num):
         given.tensors[slots[0]] = (_as_tensor(block, slots[0], value, span, scope), span)
     else:
@@ -111,8 +135,7 @@ def _take_positional(function: Function, given: Arguments, value: Value, span: S
 def usage(block: syntax.Block) -> str:
     """How a block is called: `linear(x[.., D], H, init=glorot, bias=true)`."""
     tensors = [f"{t.name}[{', '.join(map(_pattern_text, t.axes))}]" for t in block.tensors]
-    settings = [s.name if s.default is None else f"{s.name}={_pattern_text(s.default)}" for s in block.settings]
-    return f"it is declared as {block.name}({', '.join(tensors + settings)})"
+    return f"it is declared as {block.name}({', '.join(tensors + [_pattern_text(s) for s in block.settings])})"
 
 
 def _as_tensor(block: syntax.Block, name: str, value: Value, span: Span, scope: Scope) -> Tensor:
@@ -135,7 +158,8 @@ def _instantiate(function: Function, given: Arguments, path: str, where: Span, s
     context.active += (block.name,)
     try:
         _bind_axes(function, given, inner, where)
-        spreads = _bind_tensors(block, given, inner)
+        _bind_masks(function, given, inner, where, scope)
+        spreads = _bind_tensors(function, given, inner)
         _bind_settings(block, given, inner, where)
         context.run(block.body, inner)
         results = [_result(block, r, spreads, inner) for r in block.results]
@@ -190,26 +214,78 @@ def _blamed(span: Span, block: syntax.Block, given: Arguments, where: Span) -> t
 
 def _bind_axes(function: Function, given: Arguments, inner: Scope, where: Span) -> None:
     block = function.block
+    if is_grouped(block):
+        return
     if len(function.axes) < len(block.axes):
         noun = "axis" if len(block.axes) == 1 else "axes"
         axes = [str(a) for t, _ in given.tensors.values() for a in inner.builder.node(t.value).axes]
-        hint = f"such as {block.name}[{', '.join(axes[-len(block.axes) :] or block.axes)}](…)"
+        hint = f"such as {block.name}[{', '.join(axes[-len(block.axes) :] or [a.id for a in block.axes])}](…)"
         raise ArchError(Diagnostic("S04", f"`{block.name}` needs its {noun} in a bracket", where, hints=(hint,)))
     for name, number in zip(block.axes, function.axes, strict=True):
-        inner.names[name] = number
-        inner.spans.setdefault(name, block.name_span)
+        inner.names[name.id] = number
+        inner.spans.setdefault(name.id, block.name_span)
 
 
-def _bind_tensors(block: syntax.Block, given: Arguments, inner: Scope) -> tuple[Axis, ...]:
+def is_grouped(block: syntax.Block) -> bool:
+    """Whether the bracket of a block is a group, `linear[D..]`: it takes any number of axes, or none."""
+    return any(isinstance(a, syntax.Group) for a in block.axes)
+
+
+def _bind_masks(function: Function, given: Arguments, inner: Scope, where: Span, scope: Scope) -> None:
+    """Binds to each axis of the bracket what is left out along it: a condition, or what lies past the ends of rows."""
+    if function.mask is not None and len(function.axes) != 1:
+        message = f"`{function.block.name}` takes a condition only with one axis in its bracket"
+        raise ArchError(Diagnostic("S04", message, where))
+    for number in function.axes:
+        axis = axis_of(number, scope.context)
+        is_bound, mask = scope.mask_of(axis)
+        if not is_bound:
+            shapes = [scope.builder.node(t.value).axes for t, _ in given.tensors.values()]
+            mask = next((valid_along(s, s.index(axis), scope) for s in shapes if s.count(axis) == 1), None)
+        if function.mask is not None:
+            mask = function.mask if mask is None else combine("and", [mask, function.mask], where, scope)
+            _widen(axis, mask, given, scope)
+        inner.masks[axis.size] = mask
+
+
+def _widen(axis: Axis, mask: Tensor, given: Arguments, scope: Scope) -> None:
+    """Repeats the tensors along what the condition hangs on: `softmax[j where j <= i](s[b,j])` differs for every i."""
+    for name, (tensor, span) in given.tensors.items():
+        axes = scope.builder.node(tensor.value).axes
+        more = [a for a in scope.builder.node(mask.value).axes if a not in axes]
+        if axis in axes and more:
+            loops = Loops(scope.builder, (*more, *axes))
+            term = loops.term(tensor.value, range(len(more), len(loops.axes)))
+            given.tensors[name] = (Tensor(loops.materialise(term, range(len(loops.axes)))), span)
+
+
+def _bind_tensors(function: Function, given: Arguments, inner: Scope) -> tuple[Axis, ...]:
     """Binds every tensor slot and the axis names in the signature; returns what `..` stands for."""
     spreads: dict[str, tuple[Axis, ...]] = {}
-    for declaration in block.tensors:
+    for declaration in function.block.tensors:
         tensor, span = given.tensors[declaration.name]
-        leading = bind_tensor(declaration, tensor, span, block, inner)
+        tensor = _grouped(declaration, tensor, function, inner, span)
+        leading = bind_tensor(declaration, tensor, span, function.block, inner, given)
         if any(isinstance(p, syntax.Spread) for p in declaration.axes):
             spreads[declaration.name] = leading
-            _check_spreads(spreads, block, inner.builder.node(tensor.value), span)
+            _check_spreads(spreads, function.block, inner.builder.node(tensor.value), span)
     return max(spreads.values(), key=len, default=())
+
+
+def _grouped(
+    declaration: syntax.TensorDeclaration, tensor: Tensor, function: Function, inner: Scope, span: Span
+) -> Tensor:
+    """The tensor with the axes of its group as one, at the end: those in the bracket of the call, or the last."""
+    group = declaration.axes[-1] if declaration.axes else None
+    axes = inner.builder.node(tensor.value).axes
+    if not isinstance(group, syntax.Group) or not axes:
+        return tensor
+    at = [axis_at(function.block.name, number, axes, span, inner) for number in function.axes] or [len(axes) - 1]
+    inner.groups[group.id] = tuple(axes[k] for k in at)
+    rest = [k for k in range(len(axes)) if k not in at]
+    loops = Loops(inner.builder, axes)
+    ordered = loops.materialise(loops.term(tensor.value), [*rest, *at])
+    return Tensor(merged(ordered, range(len(rest), len(axes)), span, inner))
 
 
 def _check_spreads(spreads: Mapping[str, tuple[Axis, ...]], block: syntax.Block, node: Node, span: Span) -> None:
@@ -224,7 +300,7 @@ def _check_spreads(spreads: Mapping[str, tuple[Axis, ...]], block: syntax.Block,
 
 
 def bind_tensor(
-    declaration: syntax.TensorDeclaration, tensor: Tensor, span: Span, block: syntax.Block, inner: Scope
+    declaration: syntax.TensorDeclaration, tensor: Tensor, span: Span, block: syntax.Block, inner: Scope, given: Arguments
 ) -> tuple[Axis, ...]:
     """Matches a tensor with `x[.., D]`, binds the names in it, and returns the axes that `..` stands for."""
     node = inner.builder.node(tensor.value)
@@ -240,7 +316,7 @@ def bind_tensor(
         _bind_axis(pattern, axis, declaration, node.axes, block, inner, span)
     for pattern, axis in zip(patterns[before + 1 :], node.axes[cut:], strict=True):
         _bind_axis(pattern, axis, declaration, node.axes, block, inner, span)
-    _bind_index_type(declaration, tensor, block, inner, span)
+    _bind_index_type(declaration, tensor, block, inner, span, given)
     inner.define(declaration.name, tensor, declaration.span)
     return node.axes[before:cut]
 
@@ -254,7 +330,7 @@ def _bind_axis(
     inner: Scope,
     span: Span,
 ) -> None:
-    if isinstance(pattern, syntax.Name) and pattern.id not in inner.names:
+    if isinstance(pattern, syntax.Group) or (isinstance(pattern, syntax.Name) and pattern.id not in inner.names):
         inner.names[pattern.id] = Num(axis.size.evaluate(inner.builder.sizes), axis.size)
         inner.spans.setdefault(pattern.id, pattern.span)
         return
@@ -275,18 +351,21 @@ def _wrong_rank(declaration: syntax.TensorDeclaration, axes: Sequence[Axis], blo
     return ArchError(Diagnostic("S02", message, span))
 
 
-def _pattern_text(pattern: syntax.Expression) -> str:
+def _pattern_text(pattern: syntax.Expression | syntax.SettingParameter) -> str:
     from archspec.frontend.text import text
 
     return text(pattern)
 
 
 def _bind_index_type(
-    declaration: syntax.TensorDeclaration, tensor: Tensor, block: syntax.Block, inner: Scope, span: Span
+    declaration: syntax.TensorDeclaration, tensor: Tensor, block: syntax.Block, inner: Scope, span: Span, given: Arguments
 ) -> None:
     node = inner.builder.node(tensor.value)
     if declaration.of is None:
         return
+    name = declaration.of.id if isinstance(declaration.of, syntax.Name) else ""
+    if name in given.settings and is_position(tensor.value, inner):
+        return  # positions may pick from a table over another axis
     if node.dtype != INT or node.of is None:
         kind = "numbers" if node.dtype == "float" else "truth values"
         message = f"`{declaration.name}` of `{block.name}` must hold indices, and receives {kind}"
@@ -308,9 +387,13 @@ def _bind_settings(block: syntax.Block, given: Arguments, inner: Scope, where: S
             value = given.settings[parameter.name]
         elif parameter.default is not None:
             value = inner.context.evaluate(parameter.default, inner)
+        elif isinstance(inner.names.get(parameter.name), Num):
+            continue
         else:
             hints = (usage(block),)
             raise ArchError(Diagnostic("S04", f"`{block.name}` needs `{parameter.name}`", where, hints=hints))
+        if parameter.is_group:
+            value = _bind_group(parameter, value, block, inner, given.spans.get(parameter.name, where))
         bound = inner.names.get(parameter.name)
         if isinstance(bound, Num) and isinstance(value, Num) and bound.size != value.size:
             message = f"`{block.name}` receives {parameter.name} = {value.text}, but its tensor says {bound.size}"
@@ -319,15 +402,40 @@ def _bind_settings(block: syntax.Block, given: Arguments, inner: Scope, where: S
         inner.spans.setdefault(parameter.name, parameter.span)
 
 
+def _bind_group(parameter: syntax.SettingParameter, value: Value, block: syntax.Block, inner: Scope, span: Span) -> Num:
+    """The axes that a call gives to `H..`, as one axis: their product."""
+    axes = []
+    for item in value.items if isinstance(value, Items) else ():
+        if not isinstance(item, Num) or item.size is None or (item.value is not None and item.value < 1):
+            shown = item.text if isinstance(item, Num) else kind_of(item)
+            message = f"`{parameter.name}` of `{block.name}` takes axes, not {shown}"
+            raise ArchError(Diagnostic("S08", message, span, hints=(usage(block),)))
+        axes.append(axis_of(item, inner.context))
+    inner.groups[parameter.name] = tuple(axes)
+    size = product(axes)
+    return Num(size.evaluate(inner.builder.sizes), size)
+
+
 def _result(block: syntax.Block, declaration: syntax.TensorDeclaration, spread: tuple[Axis, ...], inner: Scope) -> Tensor:
     value = inner.names.get(declaration.name)
     if not isinstance(value, Tensor):
         raise ArchError(undefined_result(block, declaration))
     actual = inner.builder.node(value.value).axes
     expected = _declared_axes(declaration, spread, actual, inner)
-    if expected == actual or _left_over(declaration, spread, actual):
+    if expected != actual and not _left_over(declaration, spread, actual):
+        value = in_declared_order(value, expected, declaration, inner)
+    return _ungrouped(value, declaration, inner)
+
+
+def _ungrouped(value: Tensor, declaration: syntax.TensorDeclaration, inner: Scope) -> Tensor:
+    """The result with the axes that a group stands for in place of their product."""
+    group = declaration.axes[-1] if declaration.axes else None
+    axes = inner.groups.get(group.id, ()) if isinstance(group, syntax.Group) else ()
+    if len(axes) < 2:
         return value
-    return in_declared_order(value, expected, declaration, inner)
+    whole = inner.builder.node(value.value).axes
+    check_rank((*whole, *axes[1:]), declaration.span)
+    return Tensor(inner.builder.reshape(value.value, (*whole[:-1], *axes)))
 
 
 def undefined_result(block: syntax.Block, declaration: syntax.TensorDeclaration) -> Diagnostic:
@@ -366,6 +474,8 @@ def _declared_axes(
     for i, pattern in enumerate(declaration.axes):
         if isinstance(pattern, syntax.Spread):
             axes += spread
+        elif isinstance(pattern, syntax.Group):
+            axes.append(_axis(syntax.Name(pattern.span, pattern.id), inner))
         elif isinstance(pattern, syntax.Name) and inner.find(pattern.id) is None:
             axes.append(actual[i] if same_rank else Axis.named(pattern.id))
             inner.names[pattern.id] = Num(axes[-1].size.evaluate(inner.builder.sizes), axes[-1].size)

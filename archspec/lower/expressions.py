@@ -6,23 +6,32 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
+from archspec.diagnostics import ArchError, Diagnostic, Span
 from archspec.frontend import syntax
+from archspec.ir.graph import INT
 from archspec.lower import arithmetic
 from archspec.lower.align import combine, contract_last
-from archspec.lower.builtins import BUILTINS, call_builtin, positions
-from archspec.lower.calls import call_function, call_layer
-from archspec.lower.files import SpecFile, library_block, library_names
-from archspec.lower.recipes import initializer_named, initializer_names, is_initializer, kind_elsewhere, refine
-from archspec.lower.scope import Scope, names_in, unknown_name, unordered_name
+from archspec.lower.builtins import BUILTINS, bracket_builtin, call_builtin
+from archspec.lower.calls import call_function, call_layer, is_grouped
+from archspec.lower.frame import number_of, position_of
+from archspec.lower.indexed import bound_scope
+from archspec.lower.masks import mask_of
+from archspec.lower.products import is_product, sum_of_product
+from archspec.lower.recipes import refine
+from archspec.lower.resolve import axis_number, decide, file_names, in_file, library_function, resolve
+from archspec.lower.scope import Scope, unknown_name
+from archspec.lower.subscripts import read_at, read_whole, step_number, value_of_base
 from archspec.lower.values import (
     Builtin,
     Function,
+    IndexName,
     Items,
     Module,
     Num,
     Recipe,
+    Series,
     SharedLayer,
+    Step,
     Tensor,
     Text,
     Truth,
@@ -87,54 +96,35 @@ def _use(value: Value) -> tuple[str, ...]:
 
 def _name(node: syntax.Name, scope: Scope) -> Value:
     value = scope.find(node.id)
-    return resolve(node.id, node.span, scope) if value is None else value
+    if value is None:
+        return resolve(node.id, node.span, scope)
+    if isinstance(value, IndexName):
+        return Tensor(number_of(value, scope.builder))
+    if isinstance(value, Step):
+        return step_number(value, scope)
+    if isinstance(value, Series):
+        raise _bare_series(value, node.span)
+    if isinstance(value, Tensor) and scope.frame is not None and scope.builder.node(value.value).axes:
+        shape = scope.builder.node(value.value).shape
+        hint = "one index for each axis, as in x[b,i]"
+        raise ArchError(Diagnostic("S08", f"`{node.id}` {shape} needs subscripts in an index equation", node.span, hints=(hint,)))
+    return value
 
 
-def resolve(name: str, span: Span, scope: Scope) -> Value:
-    """A name that no scope defines: the file's blocks, its imports, the library, the ops, the initialisers."""
-    found = _in_file(name, scope.file) or _in_library(name)
-    if found is not None:
-        return found
-    if name in BUILTINS:
-        return Builtin(name)
-    if is_initializer(name):
-        return initializer_named(name, span)
-    known = (*scope.all_names(), *_file_names(scope.file), *library_names(), *BUILTINS, *initializer_names())
-    if (defined := scope.elsewhere(name)) is not None:
-        raise unordered_name(name, span, defined)
-    if (kind := kind_elsewhere(name)) is not None:
-        raise ArchError(Diagnostic("S01", f"`{name}` is {kind} and stands in `train`", span))
-    raise unknown_name(name, span, known, here=scope.all_names())
-
-
-def _in_file(name: str, file: object) -> Value | None:
-    assert isinstance(file, SpecFile)
-    if name in file.blocks:
-        return Function(file.blocks[name], file)
-    for alias, imported in file.imports:
-        if alias == name:
-            return Module(imported)
-        if alias is None and (found := _in_file(name, imported)) is not None:
-            return found
-    return None
-
-
-def _file_names(file: object) -> tuple[str, ...]:
-    assert isinstance(file, SpecFile)
-    return (*file.blocks, *(alias for alias, _ in file.imports if alias))
-
-
-def _in_library(name: str) -> Value | None:
-    found = library_block(name)
-    return Function(*found) if found else None
+def _bare_series(series: Series, span: Span) -> ArchError:
+    t = series.step.name
+    message = f"`{series.name}` changes from step to step of the loop over `{t}`"
+    before = f", {series.name}[{t}{1 if series.step.is_reversed else -1:+d}] before it" if series.previous is not None else ""
+    hint = f"{series.name}[{t}] is its value at this step{before}"
+    return ArchError(Diagnostic("S13", message, span, hints=(hint,)))
 
 
 def _attribute(node: syntax.Attribute, scope: Scope) -> Value:
     base = evaluate(node.value, scope)
     if isinstance(base, Module):
-        found = _in_file(node.attribute, base.file)
+        found = in_file(node.attribute, base.file)
         if found is None:
-            known = _file_names(base.file)
+            known = file_names(base.file)
             raise unknown_name(node.attribute, node.span, known, "in the imported file", here=known)
         return found
     if isinstance(base, SharedLayer):
@@ -155,49 +145,75 @@ def _layer_weight(node: syntax.Attribute, layer: SharedLayer, scope: Scope) -> V
 
 
 def _index(node: syntax.Index, scope: Scope) -> Value:
-    base = evaluate(node.value, scope)
-    if isinstance(base, Builtin | Function) and node.where is None:
-        axes = tuple(axis_number(i, scope) for i in node.indices)
-        if isinstance(base, Builtin) and base.name == "iota":
-            return positions(axes, node.span, scope)
-        return Builtin(base.name, axes) if isinstance(base, Builtin) else _with_axes(base, axes, node)
-    what = f"{kind_of(base)} cannot be indexed" if node.where is None else "`where` in a bracket cannot be used"
-    hint = "index equations come with the next version of the language; whole tensors align by axis name today"
-    raise ArchError(Diagnostic("S12", f"{what} yet", node.span, hints=(hint,)))
+    base = value_of_base(node.value, scope)
+    if isinstance(base, Tensor | Series):
+        _refuse_where(node)
+        return read_at(base, node, scope) if scope.frame is not None else read_whole(base, node, scope)
+    if not isinstance(base, Builtin | Function):
+        hint = "a bracket reads a tensor, `x[b,i]`, or names the axes of an op, `mean[D](x)`"
+        raise ArchError(Diagnostic("S09", f"{kind_of(base)} takes no bracket", node.span, hints=(hint,)))
+    axes = tuple(_bracket_axis(i, scope) for i in node.indices)
+    mask = mask_of(node, scope)
+    if isinstance(base, Function):
+        return replace(_with_axes(base, axes, node), mask=mask)
+    return bracket_builtin(base, axes, mask, node.span, scope)
+
+
+def _refuse_where(node: syntax.Index) -> None:
+    if node.where is not None:
+        hint = "where(condition, a, b) chooses element by element"
+        raise ArchError(Diagnostic("S13", "`where` in a bracket belongs to a reduction", node.where.span, hints=(hint,)))
+
+
+def _bracket_axis(node: syntax.Expression, scope: Scope) -> Num:
+    """An axis or an index in the bracket of an op or a block."""
+    if isinstance(node, syntax.Bound):
+        node = syntax.Name(node.span, node.name)
+    value = scope.find(node.id) if isinstance(node, syntax.Name) else None
+    if isinstance(value, Step):
+        message = f"`{value.name}` is the index of the loop: at each step there is one of it"
+        raise ArchError(Diagnostic("S13", message, node.span, hints=("reduce after the loop",)))
+    return axis_number(node, scope)
 
 
 def _with_axes(function: Function, axes: tuple[Num, ...], node: syntax.Index) -> Function:
     takes = len(function.block.axes)
-    if len(axes) != takes:
+    if len(axes) != takes and not is_grouped(function.block):
         count = f"{takes or 'no'} ax{'i' if takes == 1 else 'e'}s"
         message = f"`{function.block.name}` takes {count} in a bracket and receives {len(axes)}"
         raise ArchError(Diagnostic("S04", message, node.span))
-    return Function(function.block, function.file, axes, function.settings, function.tensors)
-
-
-def axis_number(node: syntax.Expression, scope: Scope) -> Num:
-    """An expression that names an axis: `D`, `4*H`, `64`."""
-    if isinstance(node, syntax.Name) and not is_known(node.id, scope) and scope.elsewhere(node.id) is None:
-        known = [name for name in scope.all_names() if isinstance(scope.find(name), Num)]
-        hints = did_you_mean(node.id, known) or (f"declare it: dim {node.id}",)
-        raise ArchError(Diagnostic("S08", f"unknown axis `{node.id}`", node.span, hints=hints))
-    value = evaluate(node, scope)
-    if not isinstance(value, Num):
-        raise ArchError(Diagnostic("S08", f"an axis is needed here, not {kind_of(value)}", node.span))
-    if value.size is None or (value.value is not None and not 1 <= value.value <= arithmetic.LARGEST):
-        message = f"the size of an axis is a whole number of at least 1, not {value.text}"
-        raise ArchError(Diagnostic("S08", message, node.span))
-    return value
-
-
-def is_known(name: str, scope: Scope) -> bool:
-    """Whether `name` means anything here."""
-    defined = scope.find(name) is not None or _in_file(name, scope.file) is not None
-    return defined or name in library_names() or name in BUILTINS or is_initializer(name)
+    return replace(function, axes=axes)
 
 
 def _call(node: syntax.Call, scope: Scope) -> Value:
-    return call(evaluate(node.function, scope), node, scope, None)
+    inner = bound_scope(node, scope)
+    function = evaluate(node.function, inner)
+    if _is_sum_of_product(function, node, inner):
+        assert isinstance(function, Builtin)
+        result: Value = sum_of_product(function, node.arguments[0].value, inner)
+    else:
+        result = call(function, node, inner, None)
+    if inner.frame is not None and scope.frame is None:
+        _close(result, node, inner)
+    return result
+
+
+def _is_sum_of_product(function: Value, node: syntax.Call, scope: Scope) -> bool:
+    """Whether this is the sum of a product over indices, which is contracted."""
+    if not isinstance(function, Builtin) or function.name not in ("sum", "mean") or scope.frame is None:
+        return False
+    arguments = node.arguments
+    return bool(function.axes) and len(arguments) == 1 and not arguments[0].name and is_product(arguments[0].value)
+
+
+def _close(result: Value, node: syntax.Call, scope: Scope) -> None:
+    """Ends the indices of a reduction that stands in an equation of whole tensors: none of them is left."""
+    assert scope.frame is not None
+    axes = scope.builder.node(result.value).axes if isinstance(result, Tensor) else ()
+    for index in (i for i in scope.frame.known.values() if i.axis in axes):
+        message = f"the index `{index.name}` is left over in an equation without indices on the left"
+        raise ArchError(Diagnostic("S08", message, node.span, hints=(f"name it on the left: y[{index.name}] = …",)))
+    scope.frame.close()
 
 
 def call(function: Value, node: syntax.Call | None, scope: Scope, piped: Tensor | None, span: Span | None = None) -> Value:
@@ -226,7 +242,7 @@ def _not_callable(value: Value, span: Span, scope: Scope) -> Diagnostic:
     hints = ("`*` multiplies",) if isinstance(value, Num | Tensor) else ()
     if isinstance(value, Module):
         hints = (f"name a block of the file: {name}.NAME",)
-    if name in BUILTINS or _in_file(name, scope.file) or _in_library(name):
+    if name in BUILTINS or in_file(name, scope.file) or library_function(name):
         hints = (f"here `{name}` names {kind_of(value)}, which hides the block: give it another name",)
     return Diagnostic("S09", f"{kind_of(value)} cannot be called", span, hints=hints)
 
@@ -313,6 +329,8 @@ def _unary(node: syntax.Unary, scope: Scope) -> Value:
 
 def _binary(node: syntax.Binary, scope: Scope) -> Value:
     left, right = evaluate(node.left, scope), evaluate(node.right, scope)
+    if node.operator in ("==", "!="):
+        left, right = _as_integer(left, node.left, right, scope), _as_integer(right, node.right, left, scope)
     if isinstance(left, Tensor) or isinstance(right, Tensor):
         return _tensor_binary(node, left, right, scope)
     if node.operator in ("and", "or"):
@@ -322,6 +340,14 @@ def _binary(node: syntax.Binary, scope: Scope) -> Value:
     if isinstance(left, Num) and isinstance(right, Num) and node.operator != "@":
         return _registered(arithmetic.number_arithmetic(node.operator, left, right, node.span), scope)
     raise _no_operand(node, left, right, *(() if node.operator == "@" else (Num,)))
+
+
+def _as_integer(value: Value, node: syntax.Expression, other: Value, scope: Scope) -> Value:
+    """An index that is compared with a tensor of indices is one of them too: `y[b] == k`."""
+    index = scope.find(node.id) if isinstance(node, syntax.Name) else None
+    if isinstance(index, IndexName) and isinstance(other, Tensor) and scope.builder.node(other.value).dtype == INT:
+        return Tensor(position_of(index, scope.builder))
+    return value
 
 
 def _registered(number: Num, scope: Scope) -> Num:
@@ -348,12 +374,13 @@ def _tensor_binary(node: syntax.Binary, left: Value, right: Value, scope: Scope)
         return contract_last(left, right, node.span, scope)
     if not isinstance(left, Tensor | Num | Truth) or not isinstance(right, Tensor | Num | Truth):
         raise _no_operand(node, left, right, Tensor, Num, Truth)
-    if node.operator == "%":
-        raise ArchError(Diagnostic("S09", "`%` works on numbers, not on tensors", node.span))
-    if node.operator == "/" and isinstance(right, Num) and right.value == 0:
+    if node.operator in ("/", "%") and isinstance(right, Num) and right.value == 0:
         raise ArchError(Diagnostic("S07", "division by zero", node.span))
     if node.operator == "^" and isinstance(right, Num) and right.value == 2:
         return combine("square", [left], node.span, scope)
+    if node.operator == "%":
+        whole = combine("floor", [combine("divide", [left, right], node.span, scope)], node.span, scope)
+        return combine("subtract", [left, combine("multiply", [right, whole], node.span, scope)], node.span, scope)
     return combine(OPS_BY_SIGN[node.operator], [left, right], node.span, scope)
 
 
@@ -361,29 +388,18 @@ def _conditional(node: syntax.Conditional, scope: Scope) -> Value:
     return evaluate(node.then if decide(node.condition, scope) else node.otherwise, scope)
 
 
-def decide(node: syntax.Expression, scope: Scope) -> bool:
-    """A condition that must be decided now."""
-    value = evaluate(node, scope)
-    if isinstance(value, Tensor):
-        hint = "where(condition, a, b) chooses element by element"
-        message = "a condition is decided when the spec is read and cannot hang on a tensor"
-        raise ArchError(Diagnostic("S07", message, node.span, hints=(hint,)))
-    if not isinstance(value, Truth):
-        raise ArchError(Diagnostic("S09", f"a condition must be true or false, not {kind_of(value)}", node.span))
-    if value.value is None:
-        open_axes = [f"`{n}`" for n in dict.fromkeys(names_in(node)) if _is_open(scope.find(n))]
-        message = f"this hangs on the size of {' and '.join(open_axes) or 'an axis'}, which is not known yet"
-        hint = "give it a size: dim NAME = …, or let the data bind it"
-        raise ArchError(Diagnostic("S07", message, node.span, hints=(hint,)))
-    return value.value
-
-
-def _is_open(value: Value | None) -> bool:
-    return isinstance(value, Num) and value.value is None
-
-
 def _spread(node: syntax.Spread, scope: Scope) -> Value:
     raise ArchError(Diagnostic("S08", "`..` stands for leading axes in a signature only", node.span))
+
+
+def _stray_group(node: syntax.Group, scope: Scope) -> Value:
+    message = f"`{node.id}..` stands for several axes in a signature only"
+    raise ArchError(Diagnostic("S08", message, node.span, hints=(f"in the body they are one axis, `{node.id}`",)))
+
+
+def _stray_bound(node: syntax.Bound, scope: Scope) -> Value:
+    message = f"`{node.name} in …` stands on the left of an equation or in the bracket of a reduction"
+    raise ArchError(Diagnostic("S08", message, node.span, hints=(f"y[{node.name} in P] = …, sum[{node.name} in P](…)",)))
 
 
 def _stray_repeat(node: syntax.Repeat, scope: Scope) -> Value:
@@ -405,4 +421,6 @@ _RULES: dict[type, Callable[[Any, Scope], Value]] = {
     syntax.Binary: _binary,
     syntax.Conditional: _conditional,
     syntax.Spread: _spread,
+    syntax.Group: _stray_group,
+    syntax.Bound: _stray_bound,
 }

@@ -140,7 +140,7 @@ def _check_signature(block: syntax.Block) -> list[Diagnostic]:
     problems = _repeated([*((t.name, t.span) for t in block.tensors), *((s.name, s.span) for s in block.settings)])
     problems += _repeated((r.name, r.span) for r in block.results)
     problems += [_second_spread(s[1]) for t in block.tensors if len(s := _spreads(t)) > 1]
-    return problems + _repeated((a, block.name_span) for a in block.axes)
+    return problems + _repeated((a.id, a.span) for a in block.axes)
 
 
 def _spreads(declaration: syntax.TensorDeclaration) -> list[Span]:

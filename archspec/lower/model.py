@@ -10,13 +10,14 @@ from functools import partial
 from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
 from archspec.frontend import syntax
 from archspec.ir.build import Builder
-from archspec.ir.graph import BOOL, FLOAT, INT, Graph, Origin
+from archspec.ir.graph import BOOL, FLOAT, INT, Graph, Node, Origin
 from archspec.ir.sizes import Axis, Size, shape_text
 from archspec.lower.align import held_by
 from archspec.lower.arithmetic import LARGEST
 from archspec.lower.calls import in_declared_order, undefined_result
-from archspec.lower.expressions import axis_number, evaluate
+from archspec.lower.expressions import evaluate
 from archspec.lower.files import SpecFile
+from archspec.lower.resolve import axis_number
 from archspec.lower.scope import Context, Poisoned, Scope, axis_of, check_rank, elements, name_span, names_in
 from archspec.lower.statements import MAX_ELEMENTS, check_let, run_body, run_collecting
 from archspec.lower.training import Training, lower_train
@@ -131,8 +132,7 @@ class _Lowering:
         if root and entry.name in self.given:
             size = self._given_size(entry, size)
         if entry.ragged:
-            hint = f"declare it without the mark, `dim {entry.name}`: all rows are then equally long"
-            raise ArchError(Diagnostic("S12", "ragged axes are not part of the language yet", entry.span, hints=(hint,)))
+            self.context.ragged.add(entry.name)
         if root:
             self.dims[entry.name] = size
         scope.define(entry.name, Num(size, Size.symbol(entry.name)), name_span(entry, entry.name))
@@ -209,6 +209,24 @@ class _Lowering:
         with self.context.builder.at(Origin("", name, span)):
             value = self.context.builder.input(name, axes, FLOAT if index is None else INT, index)
         scope.define(name, Tensor(value), span)
+        self._declare_lengths(name, axes, span)
+
+    def _declare_lengths(self, name: str, axes: tuple[Axis, ...], span: Span) -> None:
+        """The input that holds how long each row is along a ragged axis, made where the axis first occurs."""
+        builder, lengths = self.context.builder, self.context.lengths
+        for ragged in (a for a in axes if str(a.size) in self.context.ragged):
+            if axes[0] == ragged:
+                message = f"`{name}` has the ragged axis {ragged} first"
+                hint = f"the rows that differ in length come first: {name}[B,{ragged}]"
+                raise ArchError(Diagnostic("S08", message, span, hints=(hint,)))
+            if str(ragged) in lengths:
+                continue
+            if str(ragged) in builder.inputs:
+                message = f"the input `{ragged}` has the name of a ragged axis, whose lengths go by that name"
+                raise ArchError(Diagnostic("S05", message, span, hints=("give it another name",)))
+            attributes = (("lengths", str(ragged)), ("name", str(ragged)))
+            node = Node("input", (), axes[:1], dtype=INT, attributes=attributes, origin=Origin("", str(ragged), span))
+            lengths[str(ragged)] = builder.inputs[str(ragged)] = builder.add(node)
 
     def _axis(self, pattern: syntax.Expression, scope: Scope) -> Axis:
         if isinstance(pattern, syntax.Spread):

@@ -6,13 +6,18 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
+from typing import TYPE_CHECKING
 
 from archspec.diagnostics import MOST_SHOWN, ArchError, Diagnostic, Span, did_you_mean
 from archspec.frontend import syntax
 from archspec.ir.build import Builder
 from archspec.ir.sizes import Axis, Size
 from archspec.lower.files import defined_twice
-from archspec.lower.values import Num, Value
+from archspec.lower.values import Num, Tensor, Value
+
+if TYPE_CHECKING:
+    from archspec.lower.frame import Frame
+    from archspec.lower.recurrence import Loop
 
 MAX_STEPS = 300_000
 MAX_NODES = 50_000
@@ -29,6 +34,10 @@ class Context:
     """What all scopes of one lowering share: the graph being built and the mistakes found so far.
 
     `evaluate` and `run` are the meaning of an expression and of a body: blocks need both and both need blocks.
+
+    `lengths`  ragged axis -> the input that says how long each row is
+    `private`  the axis of a loop in an index equation -> the axis that it stands for, where it has a name of its own
+    `depth`    how many recurrences are around what is being laid out
     """
 
     builder: Builder
@@ -36,13 +45,22 @@ class Context:
     run: Callable[[tuple[syntax.Statement, ...], Scope], None]
     file_scope: Callable[[object], Scope]
     problems: list[Diagnostic] = field(default_factory=list)
-    ragged: frozenset[str] = frozenset()
+    ragged: set[str] = field(default_factory=set)
+    lengths: dict[str, int] = field(default_factory=dict)
+    private: dict[str, Axis] = field(default_factory=dict)
+    depth: int = 0
     active: tuple[str, ...] = ()
     steps: int = 0
     exhausted: bool = False
     elements: int = 0
     streams: Counter[str] = field(default_factory=Counter)
     bodies: dict[int, dict[str, Span]] = field(default_factory=dict)
+
+    def real(self, axis: Axis) -> Axis:
+        """The axis that a spec knows `axis` by."""
+        while str(axis.size) in self.private:
+            axis = self.private[str(axis.size)]
+        return axis
 
     def defined_in(self, body: tuple[syntax.Statement, ...]) -> dict[str, Span]:
         """Where a body defines each of its names."""
@@ -83,6 +101,10 @@ class Scope:
     calls: set[str] = field(default_factory=set)
     nearby: tuple[str, ...] = ()
     body: tuple[syntax.Statement, ...] = ()
+    frame: Frame | None = None
+    loop: Loop | None = None
+    masks: dict[Size, Tensor | None] = field(default_factory=dict)
+    groups: dict[str, tuple[Axis, ...]] = field(default_factory=dict)
 
     @property
     def builder(self) -> Builder:
@@ -127,7 +149,22 @@ class Scope:
 
     def child(self, name: str) -> Scope:
         """A scope one step further down the path, which sees these names."""
-        return Scope(self.context, self.file, join(self.path, name), parent=self)
+        return Scope(self.context, self.file, join(self.path, name), parent=self, frame=self.frame, loop=self.loop)
+
+    def within(self, names: Mapping[str, Value], frame: Frame) -> Scope:
+        """The same scope inside an index equation, with its indices."""
+        inner = Scope(self.context, self.file, self.path, dict(names), parent=self, calls=self.calls, frame=frame)
+        inner.loop = self.loop
+        return inner
+
+    def mask_of(self, axis: Axis) -> tuple[bool, Tensor | None]:
+        """Whether the block around has bound a mask to `axis`, and the mask: None says that nothing is masked."""
+        scope: Scope | None = self
+        while scope is not None:
+            if axis.size in scope.masks:
+                return True, scope.masks[axis.size]
+            scope = scope.parent
+        return False, None
 
     def numbered(self, name: str) -> str:
         """`name`, or `name_2`, `name_3`, … when this line has used it before."""

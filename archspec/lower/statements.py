@@ -11,8 +11,11 @@ from archspec.diagnostics import ArchError, Diagnostic
 from archspec.frontend import syntax
 from archspec.ir.graph import WeightSpec
 from archspec.ir.sizes import Axis, shape_text
-from archspec.lower.expressions import axis_number, decide, evaluate, evaluate_tensor
+from archspec.lower.equations import index_equation
+from archspec.lower.expressions import evaluate, evaluate_tensor
 from archspec.lower.files import in_library
+from archspec.lower.recurrence import assign_step, run_over, run_state, step_target
+from archspec.lower.resolve import axis_number, decide
 from archspec.lower.scope import Poisoned, Scope, axis_of, check_rank, defines, elements, name_span, names_in
 from archspec.lower.values import (
     Function,
@@ -65,10 +68,6 @@ def _run(item: syntax.Statement, scope: Scope) -> None:
 
 
 def _misplaced(item: syntax.Statement) -> ArchError:
-    if isinstance(item, syntax.Over | syntax.State):
-        message = "`over` is not part of the language yet"
-        hint = "recurrences come with the next version; today's models are built of whole-tensor equations"
-        return ArchError(Diagnostic("S12", message, item.span, hints=(hint,)))
     kind = type(item).__name__.lower()
     return ArchError(Diagnostic("S13", f"`{kind}` has no place in a model or block", item.span))
 
@@ -154,13 +153,13 @@ def _layer(item: syntax.Layer, scope: Scope) -> None:
 
 def _assign(item: syntax.Assign, scope: Scope) -> None:
     for target in item.targets:
-        _refuse_indices(target)
+        if target.of is not None:
+            raise ArchError(Diagnostic("S13", "only `data` says what a tensor indexes", target.span))
     name = item.targets[0].name if len(item.targets) == 1 else "+".join(t.name for t in item.targets)
     inner = scope.child(name)
     since = len(scope.builder.nodes)
     if len(item.targets) == 1:
-        tensor = evaluate_tensor(item.value, inner)
-        _define(item.targets[0], tensor, scope, since)
+        _define(item.targets[0], _value(item.targets[0], item.value, inner), scope, since)
         return
     value = evaluate(item.value, inner)
     parts = value.items if isinstance(value, Items) else (value,)
@@ -168,20 +167,36 @@ def _assign(item: syntax.Assign, scope: Scope) -> None:
         count = "1 value" if len(parts) == 1 else f"{len(parts)} values"
         message = f"there are {len(item.targets)} names on the left and {count} on the right"
         raise ArchError(Diagnostic("S04", message, item.targets[0].span.to(item.targets[-1].span)))
+    for target in item.targets:
+        _refuse_indices(target, scope)
     for target, part in zip(item.targets, parts, strict=True):
         _define(target, part, scope, since)
 
 
-def _refuse_indices(target: syntax.Target) -> None:
-    if target.indices is not None:
-        hint = f"a whole-tensor equation needs none: `{target.name} = …`"
-        message = "index equations are not part of the language yet"
-        raise ArchError(Diagnostic("S12", message, target.span, hints=(hint,)))
-    if target.of is not None:
-        raise ArchError(Diagnostic("S13", "only `data` says what a tensor indexes", target.span))
+def _value(target: syntax.Target, node: syntax.Expression, scope: Scope) -> Tensor:
+    """The right side of an equation, whole or with the indices of the left."""
+    if target.indices is None:
+        return evaluate_tensor(node, scope)
+    indices = step_target(target, scope)
+    if indices is None:
+        return index_equation(target, target.indices, node, scope)
+    return index_equation(target, indices, node, scope) if indices else evaluate_tensor(node, scope)
+
+
+def _refuse_indices(target: syntax.Target, scope: Scope) -> None:
+    if target.indices is not None and step_target(target, scope) != []:
+        hint = "give each an equation of its own"
+        message = "several names on the left have no indices"
+        raise ArchError(Diagnostic("S08", message, target.span, hints=(hint,)))
 
 
 def _define(target: syntax.Target, value: Value, scope: Scope, since: int) -> None:
+    if scope.loop is not None and target.indices is not None and isinstance(value, Tensor):
+        if step_target(target, scope) is not None:
+            if value.value >= since:
+                _stamp(value.value, target.name, scope)
+            assign_step(target, value, scope)
+            return
     scope.define(target.name, value, target.span)
     if isinstance(value, Tensor) and value.value >= since:
         _stamp(value.value, target.name, scope)
@@ -241,4 +256,6 @@ _RULES: dict[type, Callable[[Any, Scope], None]] = {
     syntax.Assign: _assign,
     syntax.Require: _require,
     syntax.If: _if,
+    syntax.Over: run_over,
+    syntax.State: run_state,
 }

@@ -10,9 +10,10 @@ from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
 from archspec.frontend import syntax
 from archspec.learning.treatment import matches
 from archspec.lower.align import held_by
-from archspec.lower.expressions import decide, evaluate, evaluate_tensor
+from archspec.lower.expressions import evaluate, evaluate_tensor
 from archspec.lower.files import defined_twice
 from archspec.lower.recipes import OPTIMIZER, SCHEDULE, complete, recipe
+from archspec.lower.resolve import decide
 from archspec.lower.scope import Poisoned, Scope
 from archspec.lower.values import Num, Recipe, Tensor, kind_of
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from archspec.diagnostics import Span
 from archspec.frontend import syntax
-from archspec.ir.sizes import Size
+from archspec.ir.sizes import Axis, Size
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class Function:
     axes: tuple[Num, ...] = ()
     settings: Mapping[str, Value] = field(default_factory=dict)
     tensors: tuple[Tensor, ...] = ()
+    mask: Tensor | None = None
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -69,10 +70,52 @@ class Function:
 
 @dataclass(frozen=True)
 class Builtin:
-    """An op by its name, with the axes in its bracket."""
+    """An op by its name, with the axes in its bracket and what `where` says there."""
 
     name: str
     axes: tuple[Num, ...] | None = None
+    mask: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class IndexName:
+    """An index of an equation. `axis` is that of its loop, `real` that of the tensors which it reads."""
+
+    name: str
+    axis: Axis
+    real: Axis
+
+
+@dataclass(frozen=True)
+class Step:
+    """The index of a recurrence, `t` of `over t in T`. `depth` counts the loops around it."""
+
+    name: str
+    axis: Axis
+    depth: int
+    is_reversed: bool = False
+
+    @property
+    def marker(self) -> int:
+        """What stands for this loop in the operands of a node until the body is laid along its axis."""
+        return -1 - self.depth
+
+
+@dataclass(eq=False)
+class Series:
+    """A name that a recurrence assigns step by step: its value at this step, and for a state the one before."""
+
+    name: str
+    step: Step
+    span: Span
+    current: int | None = None
+    previous: int | None = None
+    axes: tuple[Axis, ...] = ()
+
+    @property
+    def whole(self) -> tuple[Axis, ...]:
+        """Its axes outside of the loop, whose axis stands after the first."""
+        return (*self.axes[:1], self.step.axis, *self.axes[1:])
 
 
 @dataclass(frozen=True)
@@ -102,7 +145,9 @@ class Module:
     file: object = field(compare=False, repr=False)
 
 
-Value: TypeAlias = Tensor | Num | Truth | Text | Items | Function | Builtin | SharedLayer | Recipe | Module
+Value: TypeAlias = (
+    Tensor | Num | Truth | Text | Items | Function | Builtin | SharedLayer | Recipe | Module | IndexName | Step | Series
+)
 
 KINDS = {
     Tensor: "a tensor",
@@ -114,6 +159,9 @@ KINDS = {
     Builtin: "an op",
     SharedLayer: "a layer",
     Module: "an imported file",
+    IndexName: "an index",
+    Step: "the index of a loop",
+    Series: "a value that changes from step to step",
 }
 
 

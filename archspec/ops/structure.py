@@ -13,10 +13,8 @@ from collections.abc import Sequence
 
 from archspec.ir.build import Builder, Loops, Term
 from archspec.ir.graph import Node, Place
-from archspec.ir.sizes import Axis, Size
+from archspec.ir.sizes import ONE, Axis, Size
 from archspec.ops.record import OPS, Op
-
-ONE = Size.number(1)
 
 
 def _window(node: Node, dy: Term, operands: Sequence[int]) -> tuple[int | None, ...]:
@@ -138,3 +136,14 @@ _add("reshape", "view", 1, "the same elements along other axes", _reshape)
 _add("concat", "join", -1, "the operands one after another along an axis", _concat)
 _add("scatter", "scatter", 2, "rows added up by integers", _scatter)
 _add("delay", "delay", 1, "the value of the link one step before along an axis", None)
+OPS.add(
+    Op(
+        "running",
+        "map",
+        3,
+        "the value in training, in evaluation the running average of what training has observed",
+        reference=lambda np, value, average, observed: value,
+        gradient=lambda x, y, dy: (dy, None, None),
+        spoken=False,
+    )
+)

@@ -36,7 +36,7 @@ def tuples(items: st.SearchStrategy[Any], least: int = 0, most: int = 3) -> st.S
 
 def extend(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """Expressions one level above `inner`."""
-    axis = st.one_of(inner, st.just(s.Spread(SPAN)))
+    axis = st.one_of(inner, st.just(s.Spread(SPAN)), node(s.Group, names), node(s.Bound, names, inner))
     argument = node(s.Argument, st.none() | names, inner)
     return st.one_of(
         node(s.Binary, st.sampled_from(BINARY), inner, inner),
@@ -54,7 +54,7 @@ def extend(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 expressions = st.recursive(leaves, extend, max_leaves=12)
 small = st.recursive(leaves, extend, max_leaves=4)
 
-axes = tuples(st.one_of(small, st.just(s.Spread(SPAN))))
+axes = tuples(st.one_of(small, st.just(s.Spread(SPAN)), node(s.Group, names), node(s.Bound, names, small)))
 tensors = node(s.TensorDeclaration, names, axes, st.none() | small)
 targets = node(s.Target, names, st.none() | axes, st.none() | small)
 assigns = node(s.Assign, tuples(targets, 1), expressions)
@@ -83,9 +83,9 @@ statements = st.recursive(simple, bodies, max_leaves=4)
 blocks = st.tuples(
     st.sampled_from(["block", "model"]),
     names,
-    tuples(names),
+    tuples(node(s.Name, names) | node(s.Group, names)),
     tuples(tensors),
-    tuples(node(s.SettingParameter, names, st.none() | small)),
+    tuples(node(s.SettingParameter, names, st.none() | small) | names.map(lambda n: s.SettingParameter(SPAN, n, None, True))),
     tuples(tensors, 1),
     tuples(statements),
     st.just(SPAN),

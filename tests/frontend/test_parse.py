@@ -125,7 +125,7 @@ def test_signature() -> None:
     file = parse_text('block f[K, N](x[.., D], w[]: V, H, p=0.1,) -> (h[B], c[]: K) { }\nimport "a" as b\ndim T?, K = 3')
     block, imported, dim = file.items
     assert isinstance(block, s.Block) and isinstance(imported, s.Import) and isinstance(dim, s.Dim)
-    assert (block.kind, block.name, block.axes) == ("block", "f", ("K", "N"))
+    assert (block.kind, block.name, [a.id for a in block.axes]) == ("block", "f", ["K", "N"])
     assert [tensor.name for tensor in block.tensors] == ["x", "w"]
     assert [setting.name for setting in block.settings] == ["H", "p"]
     assert [result.name for result in block.results] == ["h", "c"]

@@ -1,0 +1,126 @@
+"""Indices: which names they are, and along which axes they run.
+
+An index exists on the left of an equation or in the bracket of a reduction. Its axis is found where it stands alone as
+a subscript, or said with `in`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from archspec.diagnostics import ArchError, Diagnostic, Span
+from archspec.frontend import syntax
+from archspec.ir.sizes import Axis
+from archspec.lower.builtins import REDUCTIONS
+from archspec.lower.frame import Frame, work
+from archspec.lower.resolve import axis_number, decide
+from archspec.lower.scope import Scope, axis_of, names_in
+from archspec.lower.subscripts import axes_of, check_count, subscript_names, value_of_base
+from archspec.lower.values import Builtin, Function, IndexName, Series, Step, Tensor
+
+
+def bind_index(name: str, index: syntax.Expression, where: Sequence[object], scope: Scope, what: str) -> None:
+    """Makes `name` an index of `scope`, along the axis that it says or that it is used for in `where`."""
+    frame = scope.frame
+    assert frame is not None
+    taken = scope.find(name)
+    if isinstance(taken, Step | IndexName):
+        message = f"the index `{name}` is in use already"
+        kind = "the loop around" if isinstance(taken, Step) else "the equation around"
+        raise ArchError(Diagnostic("S05", message, index.span, hints=(f"{kind} has it: take another letter",)))
+    uses = _uses(name, where, scope)
+    said = isinstance(index, syntax.Bound)
+    axis = axis_of(axis_number(index.axis, frame.outer), scope.context) if isinstance(index, syntax.Bound) else None
+    for found, span in uses:
+        if axis is None:
+            axis = found
+        elif found != axis:
+            raise ArchError(_disagreement(name, axis, found, span, said, scope))
+    if axis is None:
+        raise ArchError(_without_axis(name, index, where, what, scope))
+    scope.names[name] = frame.index(name, axis)
+
+
+def _disagreement(name: str, axis: Axis, other: Axis, span: Span, said: bool, scope: Scope) -> Diagnostic:
+    message = f"the index `{name}` runs along {axis} and reads the axis {other} here"
+    ragged = {str(axis.size), str(other.size)} <= scope.context.ragged
+    note = ("the rows of both differ in length, each in its own way",) if ragged else ()
+    hint = f"write `{name} + 0` to read the first {axis} places of {other}" if said else "each axis takes an index of its own"
+    return Diagnostic("S08", message, span, notes=note, hints=(hint,))
+
+
+def _without_axis(name: str, index: syntax.Expression, where: Sequence[object], what: str, scope: Scope) -> Diagnostic:
+    hint = f"say it: `{name} in AXIS`"
+    if name in set(names_in(tuple(where))):
+        message = f"the axis of the index `{name}` is not known: it never stands alone as a subscript"
+    else:
+        message = f"the index `{name}` of {what} is used nowhere"
+        hint = f"to repeat along an axis, {hint}"
+    return Diagnostic("S08", message, index.span, hints=(hint,))
+
+
+def _uses(name: str, node: object, scope: Scope) -> Iterator[tuple[Axis, Span]]:
+    """The axes that an index is alone a subscript of, and where."""
+    if isinstance(node, tuple | list):
+        for item in node:
+            yield from _uses(name, item, scope)
+    elif isinstance(node, syntax.Conditional):
+        assert scope.frame is not None
+        chosen = node.then if decide(node.condition, scope.frame.outer) else node.otherwise
+        yield from _uses(name, chosen, scope)
+    elif isinstance(node, syntax.Index):
+        yield from _uses_in_bracket(name, node, scope)
+    elif isinstance(node, syntax.Node):
+        work(scope.context, node.span, 1)
+        for value in vars(node).values():
+            if isinstance(value, syntax.Node | tuple):
+                yield from _uses(name, value, scope)
+
+
+def _uses_in_bracket(name: str, node: syntax.Index, scope: Scope) -> Iterator[tuple[Axis, Span]]:
+    if name not in set(names_in((node.indices, node.where))):
+        return
+    base = value_of_base(node.value, scope)
+    if isinstance(base, Tensor | Series):
+        check_count(base, node, scope)
+        for part, axis in zip(node.indices, axes_of(base, scope), strict=True):
+            if isinstance(part, syntax.Name) and part.id == name:
+                yield axis, part.span
+            else:
+                yield from _uses(name, part, scope)
+    elif node.where is not None:
+        yield from _uses(name, node.where, scope)
+
+
+# --- reductions ----------------------------------------------------------------------------------------------------
+
+
+def bound_scope(node: syntax.Call, scope: Scope) -> Scope:
+    """`scope` with the indices that the bracket of a call brings: c of `sum[c](…)`. Without any, `scope` itself."""
+    if not isinstance(node.function, syntax.Index):
+        return scope
+    base = value_of_base(node.function.value, scope)
+    if not isinstance(base, Builtin | Function):
+        return scope
+    inside = (node.arguments, node.function.where)
+    fresh = [i for i in node.function.indices if _is_fresh(i, inside, base, scope)]
+    if not fresh:
+        return scope
+    inner = scope.within({}, scope.frame or Frame(scope))
+    what = f"`{base.name if isinstance(base, Builtin) else base.block.name}[…]`"
+    for index in fresh:
+        name = index.name if isinstance(index, syntax.Bound) else index.id if isinstance(index, syntax.Name) else ""
+        bind_index(name, index, inside, inner, what)
+    return inner
+
+
+def _is_fresh(index: syntax.Expression, inside: object, base: Builtin | Function, scope: Scope) -> bool:
+    """Whether a bracket brings this index; a block such as `softmax[j]` may also work along one that is there."""
+    if isinstance(index, syntax.Bound):
+        return True
+    if not isinstance(index, syntax.Name):
+        return False
+    value = scope.find(index.id)
+    if isinstance(value, IndexName | Step):
+        return isinstance(base, Builtin) and base.name in REDUCTIONS
+    return index.id in set(subscript_names(inside, scope))

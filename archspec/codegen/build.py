@@ -64,7 +64,7 @@ def build(kernels: Sequence[Kernel], precision: str, announce: Callable[[int], N
         announce(len(missing))
     _MADE.update(compile_all(list(missing.values())))
     return {
-        structure: Code(task.source, task.symbol, _MADE[task.key], scratch_length(kernel, task.shape))
+        structure: Code(task.source, task.symbol, _MADE[task.key], scratch_length(kernel, precision, task.shape))
         for structure, (kernel, task) in tasks.items()
     }
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
-from archspec.codegen.shapes import TileShape
+from archspec.codegen.shapes import TileShape, blocking
 from archspec.ir.sizes import Size
 from archspec.ops import OPS
 from archspec.ops.reductions import IDENTITY
@@ -27,16 +28,73 @@ def kernel_source(kernel: k.Kernel, precision: str, shape: TileShape) -> str:
     return _Printer(kernel, precision, shape).source()
 
 
-def scratch_length(kernel: k.Kernel, shape: TileShape) -> Size:
+def scratch_length(kernel: k.Kernel, precision: str, shape: TileShape) -> Size:
     """How many floats of scratch memory each thread needs."""
     product = next((s for s in kernel.body if isinstance(s, k.Product)), None)
     for parameter in kernel.parameters:
         if parameter.kind == "scratch" and parameter.length is not None:
-            if product is not None:
-                width = Size.number(shape.columns)
-                return parameter.length * width + Size.number(shape.rows * shape.columns)
-            return parameter.length
+            return parameter.length if product is None else cut_of(product, precision, shape, parameter.length).scratch
     return Size.number(0)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How the loops of a product are cut. Sizes of scratch memory are in elements.
+
+    `tiles`       rows of tiles in a block of the left side
+    `depth`       steps of the sum at a time; None takes all of them at once
+    `in_place`    whole panels of the right side are always read where they lie
+    `never_packed_below`  panels are packed for more rows of tiles than these
+    `pack_left`   a block of the left side is packed before the panels pass
+    `sums_at`, `packed_at`   where the sums of a tile and the packed block lie, after the panel
+    """
+
+    tiles: int
+    depth: int | None
+    in_place: bool
+    never_packed_below: int
+    pack_left: bool
+    sums_at: Size
+    packed_at: Size
+    scratch: Size
+
+
+OPEN_SUM = 2048  # steps that a sum of open length is taken to have
+
+
+def cut_of(product: k.Product, precision: str, shape: TileShape, length: Size | None = None) -> Cut:
+    """The cut that suits a product's sizes and strides. Only bare sums can be cut in depth: they wait in the result.
+
+    `length` is the number of steps of the sum by the names that the caller knows, where those are not the kernel's.
+    """
+    steps = product.k if length is None else length
+    known, n = product.k.constant, product.n[1].constant or 512
+    across = product.left_strides[0].constant == 1 and product.left_strides[1].constant != 1
+    turned = product.right_strides[1].constant != 1
+    wanted = blocking(precision, shape, known or OPEN_SUM, n, across, turned)
+    deep = is_bare(product) and wanted.depth < (known or OPEN_SUM)
+    width, rows = shape.columns, max(1, wanted.rows // shape.rows)
+    panel = (Size.number(wanted.depth) if deep else steps) * Size.number(width)
+    packed_at = panel + Size.number(shape.rows * width)
+    deepest = Size.number(wanted.depth) if deep else steps
+    block = deepest * Size.number((rows + 1) * shape.rows) if wanted.pack_left else Size.number(0)
+    few = 0 if turned else 4
+    return Cut(
+        rows,
+        wanted.depth if deep else None,
+        wanted.right_in_place,
+        few,
+        wanted.pack_left,
+        panel,
+        packed_at,
+        packed_at + block + Size.number(width),
+    )
+
+
+def is_bare(product: k.Product) -> bool:
+    """Whether a product stores its sums as they are and does nothing else with them."""
+    only = product.element[0] if len(product.element) == 1 and not product.row else None
+    return isinstance(only, k.Store) and only.value == k.Local(product.total)
 
 
 class _Printer:
@@ -211,50 +269,130 @@ class _Printer:
     # --- products -----------------------------------------------------------------------------------------------
 
     def _product(self, s: k.Product) -> None:
-        """Units of one panel of columns and a run of rows, shared among the threads; each packs its own panel."""
-        batch, m, n, depth = (size_text(x) for x in (s.batch[1], s.m[1], s.n[1], s.k))
-        self.line(f"panels = ({n} + NR - 1) // NR")
-        self.line(f"columns_in_all = {batch} * panels" if batch != "1" else "columns_in_all = panels")
-        self.line("parts = 1 if columns_in_all % threads == 0 or columns_in_all >= 4 * threads else threads")
-        self.line(f"tiles = ({m} + MR - 1) // MR")
-        self.line(f"for unit in range({_share('columns_in_all * parts', 0)}, {_share('columns_in_all * parts', 1)}):")
-        with _Nested(self, shared=True):
-            self.line("part = unit % parts")
-            self.line("first = unit // parts % panels * NR")
-            if batch != "1":
-                self.line(f"{s.batch[0]} = unit // parts // panels")
-                if s.batch_split is not None:
-                    self._split(s.batch_split)
-            self.line(f"columns = min(NR, {n} - first)")
-            k_stride, n_stride = (size_text(x) for x in s.right_strides)
-            right = _joined(offset_text(s.right_offset), f"first*{_factor(s.right_strides[1])}")
-            self.line(f"pack_right(at({s.right}, {right}), {k_stride}, {n_stride}, at({s.scratch}, own), {depth}, columns)")
-            self.line("for tile_row in range(tiles * part // parts, tiles * (part + 1) // parts):")
-            with _Nested(self):
-                self._tile(s, m, depth)
+        """Tiles shared among the threads in the order batch, block of rows, panel of columns, row of tiles.
 
-    def _tile(self, s: k.Product, m: str, depth: str) -> None:
+        The loops are those of `reference_kernel` in benchmarks/matmul.py, cut as `blocking` says: a block of the left side
+        stays near while all panels pass; the right side is read where it lies or packed, panel by panel.
+        """
+        cut = cut_of(s, self.precision, self.shape)
+        batch, m, n = (size_text(x) for x in (s.batch[1], s.m[1], s.n[1]))
+        self.line(f"panels = ({n} + NR - 1) // NR")
+        self.line(f"tiles = ({m} + MR - 1) // MR")
+        if batch == "1":
+            self.line(f"low, high = {_share('tiles * panels', 0)}, {_share('tiles * panels', 1)}")
+            self._blocks_of_rows(s, cut, m, n)
+            return
+        self.line("work = tiles * panels")
+        whole = f"{_factor(s.batch[1])} * work"
+        self.line(f"begin, end = {_share(whole, 0)}, {_share(whole, 1)}")
+        self.line(f"for {s.batch[0]} in range(begin // work, (end + work - 1) // work):")
+        with _Nested(self, shared=True):
+            if s.batch_split is not None:
+                self._split(s.batch_split)
+            self.line(f"low, high = max(begin - {s.batch[0]}*work, 0), min(end - {s.batch[0]}*work, work)")
+            self._blocks_of_rows(s, cut, m, n)
+
+    def _blocks_of_rows(self, s: k.Product, cut: Cut, m: str, n: str) -> None:
+        step = f"min({cut.tiles}, (tiles + threads - 1) // threads)" if cut.pack_left else f"{cut.tiles}"
+        self.line(f"for block in range(0, tiles, {step}):")
+        with _Nested(self, shared=True):
+            self.line(f"height = min({step}, tiles - block)")
+            self.line("if block*panels < high and low < (block + height)*panels:")
+            with _Nested(self):
+                if cut.depth is None:
+                    self._panels(s, cut, m, n, size_text(s.k))
+                    return
+                self.line(f"for p in range(0, {size_text(s.k)}, {cut.depth}):")
+                with _Nested(self):
+                    self.line(f"depth = min({cut.depth}, {size_text(s.k)} - p)")
+                    self._panels(s, cut, m, n, "depth")
+
+    def _panels(self, s: k.Product, cut: Cut, m: str, n: str, depth: str) -> None:
         m_stride, k_stride = (size_text(x) for x in s.left_strides)
-        left = _joined(offset_text(s.left_offset), f"tile_row*MR*{_factor(s.left_strides[0])}")
-        acc = f"at({s.scratch}, own + {_factor(s.k)}*NR)"
+        packed = f"own + {size_text(cut.packed_at)}"
+        if cut.pack_left:
+            left = self._left(s, cut, "tile_row")
+            self.line("for tile_row in range(block, block + height):")
+            with _Nested(self):
+                place = f"at({s.scratch}, {packed} + (tile_row - block)*MR*{_bracketed(depth)})"
+                rows = f"min(MR, {m} - tile_row*MR)"
+                self.line(f"pack_left(at({s.left}, {left}), {m_stride}, {k_stride}, {place}, {depth}, {rows})")
+        self.line("for panel in range(panels):")
+        with _Nested(self):
+            self.line("first = panel*NR")
+            self.line(f"columns = min(NR, {n} - first)")
+            self.line("start = block*panels + panel*height")
+            self.line("top, bottom = max(low - start, 0), min(high - start, height)")
+            self.line("if top < bottom:")
+            with _Nested(self):
+                self._right(s, cut, depth)
+                self.line("for tile_row in range(block + top, block + bottom):")
+                with _Nested(self):
+                    self._tile(s, cut, m, depth, packed)
+
+    def _right(self, s: k.Product, cut: Cut, depth: str) -> None:
+        """Where the panel of the right side is read: in place, or packed for this thread."""
+        k_stride, n_stride = (size_text(x) for x in s.right_strides)
+        right = _joined(offset_text(s.right_offset), _times("first", s.right_strides[1]))
+        if cut.depth is not None:
+            right = _joined(right, _times("p", s.right_strides[0]))
+        pack = f"pack_right(at({s.right}, {right}), {k_stride}, {n_stride}, at({s.scratch}, own), {depth}, columns)"
+        if cut.never_packed_below == 0:
+            self.line(pack)
+            self.line(f"b, b_k = at({s.scratch}, own), NR")
+            return
+        self.line(f"b, b_k = at({s.right}, {right}), {k_stride}")
+        few = "" if cut.in_place else f" or bottom - top > {cut.never_packed_below}"
+        self.line(f"if columns < NR{few}:")
+        with _Nested(self):
+            self.line(pack)
+            self.line(f"b, b_k = at({s.scratch}, own), NR")
+
+    def _left(self, s: k.Product, cut: Cut, row: str) -> str:
+        left = _joined(offset_text(s.left_offset), f"{row}*MR*{_factor(s.left_strides[0])}")
+        return left if cut.depth is None else _joined(left, _times("p", s.left_strides[1]))
+
+    def _tile(self, s: k.Product, cut: Cut, m: str, depth: str, packed: str) -> None:
+        m_stride, k_stride = (size_text(x) for x in s.left_strides)
+        acc = f"own + {size_text(cut.sums_at)}"
         self.line(f"rows = min(MR, {m} - tile_row*MR)")
-        self.line(
-            f"tile(at({s.left}, {left}), {m_stride}, {k_stride}, at({s.scratch}, own), NR, {depth}, {acc}, rows, columns)"
-        )
+        a = f"at({s.left}, {self._left(s, cut, 'tile_row')}), {m_stride}, {k_stride}"
+        if cut.pack_left:
+            a = f"at({s.scratch}, {packed} + (tile_row - block)*MR*{_bracketed(depth)}), 1, MR"
+        call = f"({a}, b, b_k, {depth}, at({s.scratch}, {acc}), rows, columns)"
+        if cut.depth is None:
+            self.line(f"tile{call}")
+        else:
+            self.line("if p > 0:")
+            with _Nested(self):
+                self._elements(s, acc, load=True)
+                self.line(f"tile_onto{call}")
+            self.line("else:")
+            with _Nested(self):
+                self.line(f"tile{call}")
+        self._elements(s, acc, load=False)
+
+    def _elements(self, s: k.Product, acc: str, load: bool) -> None:
+        """The maps on the sums of a tile; with `load` the sums so far are fetched from where they were stored."""
         self.line("for r in range(rows):")
         with _Nested(self):
             self.line(f"{s.m[0]} = tile_row*MR + r")
             if s.m_split is not None:
                 self._split(s.m_split)
             self._body(s.row)
-            self.line(f"sums = own + {_factor(s.k)}*NR + r*NR")
+            self.line(f"sums = {acc} + r*NR")
             self.line("for t in range(columns):")
             with _Nested(self):
                 self.line(f"{s.n[0]} = first + t")
                 if s.n_split is not None:
                     self._split(s.n_split)
-                self.line(f"{s.total} = {s.scratch}[sums + t]")
-                self._body(s.element)
+                if load:
+                    store = s.element[0]
+                    assert isinstance(store, k.Store)
+                    self.line(f"{s.scratch}[sums + t] = {store.parameter}[{offset_text(store.offset)}]")
+                else:
+                    self.line(f"{s.total} = {s.scratch}[sums + t]")
+                    self._body(s.element)
 
 
 class _Nested:
@@ -331,6 +469,14 @@ def _joined_terms(first: str, offset: Size) -> str:
 
 def _joined(first: str, second: str) -> str:
     return second if first == "0" else f"{first} + {second}"
+
+
+def _times(name: str, stride: Size) -> str:
+    return name if stride.constant == 1 else f"{name}*{_factor(stride)}"
+
+
+def _bracketed(text: str) -> str:
+    return text if text.isidentifier() or text.isdigit() else f"({text})"
 
 
 def _share(extent: str, end: int) -> str:

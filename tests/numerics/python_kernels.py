@@ -49,7 +49,19 @@ def _products(shape: TileShape) -> dict[str, Any]:
                 terms = (left[r * row_stride + p * k_stride] * right[p * right_stride + t] for p in range(k))
                 acc[r * shape.columns + t] = sum(terms, 0.0)
 
-    return {"NR": shape.columns, "MR": shape.rows, "pack_right": pack_right, "tile": tile}
+    def tile_onto(left, row_stride, k_stride, right, right_stride, k, acc, rows, columns):
+        for r in range(rows):
+            for t in range(columns):
+                terms = (left[r * row_stride + p * k_stride] * right[p * right_stride + t] for p in range(k))
+                acc[r * shape.columns + t] = sum(terms, acc[r * shape.columns + t])
+
+    def pack_left(left, row_stride, k_stride, block, k, rows):
+        for p in range(k):
+            for r in range(shape.rows):
+                block[p * shape.rows + r] = left[r * row_stride + p * k_stride] if r < rows else 0.0
+
+    made = {"pack_right": pack_right, "pack_left": pack_left, "tile": tile, "tile_onto": tile_onto}
+    return {"NR": shape.columns, "MR": shape.rows, **made}
 
 
 HELPERS: dict[str, Any] = {
@@ -79,7 +91,7 @@ def run(
 ) -> dict[str, np.ndarray]:
     """The outputs of a graph. Scratch memory starts as NaN; the threads of a kernel run one after another, shuffled."""
     plan = make_plan(graph)
-    natives = {k.structure: Native(0, scratch_length(k, product_shape(k, "f8"))) for k in plan.kernels}
+    natives = {k.structure: Native(0, scratch_length(k, "f8", product_shape(k, "f8"))) for k in plan.kernels}
     fixed = {f"weight:{path}": np.array(weights[path], float) for path in graph.weights}
     clock = np.array([step])
     stage = Stage(plan, natives, Arena(), "f8", threads, seed, clock, fixed)

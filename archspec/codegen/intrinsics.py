@@ -34,9 +34,12 @@ def float_of(typing, bits):
 
 def _extremum(name: str):
     """llvm.maximum or llvm.minimum: NaN if one operand is NaN, and a form that LLVM vectorises in reductions."""
+    chosen = ">" if name == "maximum" else "<"
 
     @intrinsic
     def extremum(typing, a, b):
+        if isinstance(a, types.Integer) and isinstance(b, types.Integer):
+            return types.int64(types.int64, types.int64), choose
         kind = types.float64 if types.float64 in (a, b) else types.float32
 
         def emit(context, builder, signature, arguments):
@@ -48,6 +51,9 @@ def _extremum(name: str):
             return builder.call(function, arguments)
 
         return kind(kind, kind), emit
+
+    def choose(context, builder, signature, arguments):
+        return builder.select(builder.icmp_signed(chosen, *arguments), *arguments)
 
     return extremum
 

@@ -43,7 +43,8 @@ def for_training(graph: Graph) -> Graph:
 def _average(builder: Builder, node: Node, before: int, observed: int) -> int:
     """(1 - momentum) * average + momentum * observed."""
     momentum, loops = node.attribute("momentum"), Loops(builder, node.axes)
-    return (loops.term(before) * (1.0 - momentum) + loops.term(observed, node.operands[2].index) * momentum).value
+    after: Term = loops.term(before) * (1.0 - momentum) + loops.term(observed, node.operands[2].index) * momentum
+    return after.value
 
 
 def _masked(builder: Builder, node: Node, x: int) -> int:

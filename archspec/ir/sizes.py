@@ -1,7 +1,7 @@
 """Sizes as polynomials: `4*H`, `E + H`, `64`.
 
 The name of an axis is its size, so two axes are one when their polynomials are equal, whatever numbers the symbols
-stand for. A division that is not exact becomes a symbol of its own, `(D/N)`.
+stand for. A division that is not exact becomes a symbol of its own, `(D/N)`; N of them are D again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ class Size:
     def divide(self, other: Size) -> Size:
         """The quotient: a polynomial where it is exact term by term, a new symbol otherwise."""
         exact = _divide(self, other)
-        return exact if exact is not None else Size.symbol(f"({self}/{other})")
+        if exact is not None:
+            return exact
+        _QUOTIENTS[f"({self}/{other})"] = self, other
+        return Size.symbol(f"({self}/{other})")
 
     def evaluate(self, sizes: Mapping[str, int]) -> int | None:
         """The number that this is with `sizes` for its symbols; None where one of them has no size yet."""
@@ -82,11 +85,31 @@ class Size:
         return text.replace(" + -", " - ").replace(" ", "")
 
 
+ZERO, ONE = Size(()), Size((((), 1),))
+
+
 def _collect(terms: Iterable[tuple[Monomial, int]]) -> Size:
     totals: dict[Monomial, int] = {}
     for monomial, coefficient in terms:
         totals[monomial] = totals.get(monomial, 0) + coefficient
-    return Size(tuple(sorted((m, c) for m, c in totals.items() if c)))
+    return _multiplied_out(Size(tuple(sorted((m, c) for m, c in totals.items() if c))))
+
+
+_QUOTIENTS: dict[str, tuple[Size, Size]] = {}  # what the symbols of inexact divisions stand for
+
+
+def _multiplied_out(size: Size) -> Size:
+    """`N*(D/N)` is `D`, and `2*(D/2)` too."""
+    for term in size.terms:
+        monomial, coefficient = term
+        for quotient in (s for s in monomial if s in _QUOTIENTS):
+            above, below = _QUOTIENTS[quotient]
+            rest = list(monomial)
+            rest.remove(quotient)
+            factor = _divide(Size(((tuple(rest), coefficient),)), below)
+            if factor is not None:
+                return Size(tuple(t for t in size.terms if t != term)) + above * factor
+    return size
 
 
 def _divide(left: Size, right: Size) -> Size | None:

@@ -13,6 +13,7 @@ from archspec.ir.sizes import Axis, product, shape_text
 from archspec.lower.align import combine, size_notes
 from archspec.lower.files import in_library
 from archspec.lower.masks import valid_along
+from archspec.lower.resolve import as_axis
 from archspec.lower.scope import Scope, axis_of, check_rank, name_span
 from archspec.lower.structure import axis_at, merged
 from archspec.lower.subscripts import is_position
@@ -269,12 +270,11 @@ def _bind_tensors(function: Function, given: Arguments, inner: Scope) -> tuple[A
         if any(isinstance(p, syntax.Spread) for p in declaration.axes):
             spreads[declaration.name] = leading
             _check_spreads(spreads, function.block, inner.builder.node(tensor.value), span)
-    return max(spreads.values(), key=len, default=())
+    inner.spread = max(spreads.values(), key=len) if spreads else None
+    return inner.spread or ()
 
 
-def _grouped(
-    declaration: syntax.TensorDeclaration, tensor: Tensor, function: Function, inner: Scope, span: Span
-) -> Tensor:
+def _grouped(declaration: syntax.TensorDeclaration, tensor: Tensor, function: Function, inner: Scope, span: Span) -> Tensor:
     """The tensor with the axes of its group as one, at the end: those in the bracket of the call, or the last."""
     group = declaration.axes[-1] if declaration.axes else None
     axes = inner.builder.node(tensor.value).axes
@@ -363,8 +363,8 @@ def _bind_index_type(
     node = inner.builder.node(tensor.value)
     if declaration.of is None:
         return
-    name = declaration.of.id if isinstance(declaration.of, syntax.Name) else ""
-    if name in given.settings and is_position(tensor.value, inner):
+    of = declaration.of.id if isinstance(declaration.of, syntax.Name) else ""
+    if of in given.settings and is_position(tensor.value, inner):
         return  # positions may pick from a table over another axis
     if node.dtype != INT or node.of is None:
         kind = "numbers" if node.dtype == "float" else "truth values"
@@ -393,7 +393,7 @@ def _bind_settings(block: syntax.Block, given: Arguments, inner: Scope, where: S
             hints = (usage(block),)
             raise ArchError(Diagnostic("S04", f"`{block.name}` needs `{parameter.name}`", where, hints=hints))
         if parameter.is_group:
-            value = _bind_group(parameter, value, block, inner, given.spans.get(parameter.name, where))
+            value = _bind_group(parameter, value, inner, given.spans.get(parameter.name, where))
         bound = inner.names.get(parameter.name)
         if isinstance(bound, Num) and isinstance(value, Num) and bound.size != value.size:
             message = f"`{block.name}` receives {parameter.name} = {value.text}, but its tensor says {bound.size}"
@@ -402,16 +402,11 @@ def _bind_settings(block: syntax.Block, given: Arguments, inner: Scope, where: S
         inner.spans.setdefault(parameter.name, parameter.span)
 
 
-def _bind_group(parameter: syntax.SettingParameter, value: Value, block: syntax.Block, inner: Scope, span: Span) -> Num:
+def _bind_group(parameter: syntax.SettingParameter, value: Value, inner: Scope, span: Span) -> Num:
     """The axes that a call gives to `H..`, as one axis: their product."""
-    axes = []
-    for item in value.items if isinstance(value, Items) else ():
-        if not isinstance(item, Num) or item.size is None or (item.value is not None and item.value < 1):
-            shown = item.text if isinstance(item, Num) else kind_of(item)
-            message = f"`{parameter.name}` of `{block.name}` takes axes, not {shown}"
-            raise ArchError(Diagnostic("S08", message, span, hints=(usage(block),)))
-        axes.append(axis_of(item, inner.context))
-    inner.groups[parameter.name] = tuple(axes)
+    items = value.items if isinstance(value, Items) else ()
+    axes = tuple(axis_of(as_axis(item, span), inner.context) for item in items)
+    inner.groups[parameter.name] = axes
     size = product(axes)
     return Num(size.evaluate(inner.builder.sizes), size)
 

@@ -15,14 +15,18 @@ from archspec.lower.expressions import evaluate_tensor
 from archspec.lower.frame import Frame
 from archspec.lower.indexed import bind_index
 from archspec.lower.scope import Scope, check_rank
+from archspec.lower.subscripts import spread_name
 from archspec.lower.values import IndexName, Tensor
 
 
-def index_equation(target: syntax.Target, indices: Sequence[syntax.Expression], value: syntax.Expression, scope: Scope) -> Tensor:
+def index_equation(
+    target: syntax.Target, indices: Sequence[syntax.Expression], value: syntax.Expression, scope: Scope
+) -> Tensor:
     """The tensor of `target[indices] = value`, its axes in the order of the indices."""
     frame = Frame(scope)
     inner = scope.within({}, frame)
-    names = [_left_name(i) for i in indices]
+    indices = [copy for index in indices for copy in _copies(index, scope)]
+    names = [_left_name(i, k, indices) for k, i in enumerate(indices)]
     _refuse_repeated(names, indices)
     for name, index in zip(names, indices, strict=True):
         bind_index(name, index, (value,), inner, f"`{target.name}[…]`")
@@ -33,7 +37,14 @@ def index_equation(target: syntax.Target, indices: Sequence[syntax.Expression], 
     return Tensor(placed)
 
 
-def _left_name(index: syntax.Expression) -> str:
+def _copies(index: syntax.Expression, scope: Scope) -> list[syntax.Expression]:
+    """`..` on the left, once for each axis that it stands for."""
+    return [index] * len(scope.leading(index.span)) if isinstance(index, syntax.Spread) else [index]
+
+
+def _left_name(index: syntax.Expression, at: int, indices: Sequence[syntax.Expression]) -> str:
+    if isinstance(index, syntax.Spread):
+        return spread_name(sum(isinstance(i, syntax.Spread) for i in indices[:at]))
     if isinstance(index, syntax.Bound):
         return index.name
     if isinstance(index, syntax.Name):
@@ -60,15 +71,15 @@ def _in_order(
     for extra in (a for a in node.axes if a not in axes):
         raise ArchError(_extra_axis(extra, node.axes, left, value.span, frame))
     for index, syntactic in zip(left, indices, strict=True):
-        if index.axis not in node.axes and not isinstance(syntactic, syntax.Bound):
+        if index.axis not in node.axes and not isinstance(syntactic, syntax.Bound | syntax.Spread):
             message = f"the right side does not hang on the index `{index.name}`"
             hint = f"to repeat it along {index.real}, write `{index.name} in {index.real}` on the left"
             raise ArchError(Diagnostic("S08", message, syntactic.span, hints=(hint,)))
     if node.axes == tuple(axes):
         return result.value
     check_rank(axes, value.span)
-    index = tuple(axes.index(a) for a in node.axes)
-    copy = Node("copy", (Operand(result.value, index),), tuple(axes), dtype=node.dtype, of=node.of)
+    operand = Operand(result.value, tuple(axes.index(a) for a in node.axes))
+    copy = Node("copy", (operand,), tuple(axes), dtype=node.dtype, of=node.of)
     return builder.add(copy)
 
 

@@ -105,9 +105,8 @@ def _name(node: syntax.Name, scope: Scope) -> Value:
     if isinstance(value, Series):
         raise _bare_series(value, node.span)
     if isinstance(value, Tensor) and scope.frame is not None and scope.builder.node(value.value).axes:
-        shape = scope.builder.node(value.value).shape
-        hint = "one index for each axis, as in x[b,i]"
-        raise ArchError(Diagnostic("S08", f"`{node.id}` {shape} needs subscripts in an index equation", node.span, hints=(hint,)))
+        message = f"`{node.id}` {scope.builder.node(value.value).shape} needs subscripts in an index equation"
+        raise ArchError(Diagnostic("S08", message, node.span, hints=("one index for each axis, as in x[b,i]",)))
     return value
 
 

@@ -15,7 +15,7 @@ from archspec.lower.builtins import REDUCTIONS
 from archspec.lower.frame import Frame, work
 from archspec.lower.resolve import axis_number, decide
 from archspec.lower.scope import Scope, axis_of, names_in
-from archspec.lower.subscripts import axes_of, check_count, subscript_names, value_of_base
+from archspec.lower.subscripts import parts_of, subscript_names, value_of_base
 from archspec.lower.values import Builtin, Function, IndexName, Series, Step, Tensor
 
 
@@ -31,6 +31,8 @@ def bind_index(name: str, index: syntax.Expression, where: Sequence[object], sco
     uses = _uses(name, where, scope)
     said = isinstance(index, syntax.Bound)
     axis = axis_of(axis_number(index.axis, frame.outer), scope.context) if isinstance(index, syntax.Bound) else None
+    if isinstance(index, syntax.Spread):
+        axis = scope.leading(index.span)[int(name.removeprefix(".."))]
     for found, span in uses:
         if axis is None:
             axis = found
@@ -82,8 +84,8 @@ def _uses_in_bracket(name: str, node: syntax.Index, scope: Scope) -> Iterator[tu
         return
     base = value_of_base(node.value, scope)
     if isinstance(base, Tensor | Series):
-        check_count(base, node, scope)
-        for part, axis in zip(node.indices, axes_of(base, scope), strict=True):
+        parts, axes, _ = parts_of(base, node, scope)
+        for part, axis in zip(parts, axes, strict=True):
             if isinstance(part, syntax.Name) and part.id == name:
                 yield axis, part.span
             else:

@@ -1,7 +1,7 @@
 """What a reduction leaves out: the points that `where` excludes, and those past the end of a row.
 
-    sum   0 in their place             max, min   infinity in their place, 0 where nothing is left
-    mean  by the count of the rest     argmax     the same as max
+sum   0 in their place             max, min   infinity in their place, 0 where nothing is left
+mean  by the count of the rest     argmax     the same as max
 """
 
 from __future__ import annotations

@@ -92,12 +92,18 @@ def run_state(item: syntax.State, scope: Scope) -> None:
     for entry in item.entries:
         span = name_span(entry, entry.name)
         _refuse_taken(entry.name, span, scope)
-        axes = tuple(axis_of(axis_number(a, scope), scope.context) for a in entry.axes)
+        axes = tuple(axis for pattern in entry.axes for axis in _axes(pattern, scope))
         check_rank((*axes, loop.step.axis), entry.span)
         series = Series(entry.name, loop.step, span, axes=axes)
         series.previous = _delay(entry, axes, loop, scope)
         loop.series[entry.name] = series
         scope.define(entry.name, series, span)
+
+
+def _axes(pattern: syntax.Expression, scope: Scope) -> tuple[Axis, ...]:
+    if isinstance(pattern, syntax.Spread):
+        return scope.leading(pattern.span)
+    return (axis_of(axis_number(pattern, scope), scope.context),)
 
 
 def _refuse_taken(name: str, span: Span, scope: Scope) -> None:
@@ -153,7 +159,7 @@ def step_target(target: syntax.Target, scope: Scope) -> list[syntax.Expression] 
         _refuse_outer_step(target, names, scope)
         return None
     at = names.index(loop.step.name)
-    if len(indices) > 1 and at != 1:
+    if len(indices) > 1 and at != 1 and not any(isinstance(i, syntax.Spread) for i in indices[:at]):
         message = f"the axis of the loop comes second, after the first axis: `{target.name}[{_usual(names, at)}]`"
         raise ArchError(Diagnostic("S08", message, indices[at].span))
     return indices[:at] + indices[at + 1 :]
@@ -344,4 +350,3 @@ class _Lift:
         if name == "axis" or (name == "along" and value != self.marker):
             return value + 1  # type: ignore[operator]
         return 0 if name == "along" else value
-

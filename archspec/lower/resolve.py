@@ -59,12 +59,16 @@ def axis_number(node: syntax.Expression, scope: Scope) -> Num:
         raise ArchError(Diagnostic("S08", f"unknown axis `{node.id}`", node.span, hints=hints))
     if isinstance(node, syntax.Name) and isinstance(found := scope.find(node.id), IndexName):
         return Num(found.axis.size.evaluate(scope.builder.sizes), found.axis.size)
-    value = scope.context.evaluate(node, scope)
+    return as_axis(scope.context.evaluate(node, scope), node.span)
+
+
+def as_axis(value: Value, span: Span) -> Num:
+    """A value that names an axis."""
     if not isinstance(value, Num):
-        raise ArchError(Diagnostic("S08", f"an axis is needed here, not {kind_of(value)}", node.span))
+        raise ArchError(Diagnostic("S08", f"an axis is needed here, not {kind_of(value)}", span))
     if value.size is None or (value.value is not None and not 1 <= value.value <= arithmetic.LARGEST):
         message = f"the size of an axis is a whole number of at least 1, not {value.text}"
-        raise ArchError(Diagnostic("S08", message, node.span))
+        raise ArchError(Diagnostic("S08", message, span))
     return value
 
 

@@ -105,6 +105,7 @@ class Scope:
     loop: Loop | None = None
     masks: dict[Size, Tensor | None] = field(default_factory=dict)
     groups: dict[str, tuple[Axis, ...]] = field(default_factory=dict)
+    spread: tuple[Axis, ...] | None = None
 
     @property
     def builder(self) -> Builder:
@@ -156,6 +157,16 @@ class Scope:
         inner = Scope(self.context, self.file, self.path, dict(names), parent=self, calls=self.calls, frame=frame)
         inner.loop = self.loop
         return inner
+
+    def leading(self, span: Span) -> tuple[Axis, ...]:
+        """What `..` stands for in the block around."""
+        scope: Scope | None = self
+        while scope is not None:
+            if scope.spread is not None:
+                return scope.spread
+            scope = scope.parent
+        hint = "it stands for the leading axes of a block that is declared with `..`, as in block f(x[.., D])"
+        raise ArchError(Diagnostic("S08", "`..` stands for nothing here", span, hints=(hint,)))
 
     def mask_of(self, axis: Axis) -> tuple[bool, Tensor | None]:
         """Whether the block around has bound a mask to `axis`, and the mask: None says that nothing is masked."""

@@ -191,15 +191,12 @@ def _refuse_indices(target: syntax.Target, scope: Scope) -> None:
 
 
 def _define(target: syntax.Target, value: Value, scope: Scope, since: int) -> None:
-    if scope.loop is not None and target.indices is not None and isinstance(value, Tensor):
-        if step_target(target, scope) is not None:
-            if value.value >= since:
-                _stamp(value.value, target.name, scope)
-            assign_step(target, value, scope)
-            return
-    scope.define(target.name, value, target.span)
     if isinstance(value, Tensor) and value.value >= since:
         _stamp(value.value, target.name, scope)
+    if isinstance(value, Tensor) and target.indices is not None and step_target(target, scope) is not None:
+        assign_step(target, value, scope)
+    else:
+        scope.define(target.name, value, target.span)
 
 
 def _stamp(value: int, name: str, scope: Scope) -> None:

@@ -122,14 +122,12 @@ def _part(node: syntax.Expression, scope: Scope) -> Affine:
 
 def read_at(base: Tensor | Series, node: syntax.Index, scope: Scope) -> Tensor:
     """`base[…]` inside an index equation: one subscript for each axis."""
-    found = [subscript(s, scope) for s in node.indices]
-    spans = [s.span for s in node.indices]
-    check_count(base, node, scope)
+    parts, axes, step = parts_of(base, node, scope)
     if isinstance(base, Series):
-        base, at = step_of(base, node, found)
-        found.pop(at)
-        spans.pop(at)
-    axes = scope.builder.node(base.value).axes
+        assert step is not None
+        base = step_of(base, subscript(step, scope), step)
+    found = [subscript(s, scope) for s in parts]
+    spans = [s.span for s in parts]
     ids = [k for k, s in enumerate(found) if isinstance(s, Tensor)]
     if len(ids) > 1:
         message = "one subscript at most is a tensor of integers"
@@ -141,17 +139,55 @@ def read_at(base: Tensor | Series, node: syntax.Index, scope: Scope) -> Tensor:
     return _picked(base.value, places, found[ids[0]], ids[0], spans[ids[0]], scope)  # type: ignore[arg-type]
 
 
-def axes_of(base: Tensor | Series, scope: Scope) -> tuple[Axis, ...]:
-    return base.whole if isinstance(base, Series) else scope.builder.node(base.value).axes
+Parts = tuple[list[syntax.Expression], tuple[Axis, ...], syntax.Expression | None]
 
 
-def check_count(base: Tensor | Series, node: syntax.Index, scope: Scope) -> None:
-    axes = axes_of(base, scope)
-    if len(axes) != len(node.indices):
+def parts_of(base: Tensor | Series, node: syntax.Index, scope: Scope) -> Parts:
+    """The subscripts of a tensor, the axes that they read, and for a name of a loop the subscript of its step."""
+    indices, step = list(node.indices), None
+    if isinstance(base, Series):
+        step = indices.pop(_step_at(base, node))
+    axes = base.axes if isinstance(base, Series) else scope.builder.node(base.value).axes
+    parts = _spread_out(indices, axes, scope)
+    if len(parts) != len(axes):
+        whole = base.whole if isinstance(base, Series) else axes
         noun = "subscript" if len(node.indices) == 1 else "subscripts"
-        message = f"{shape_text(axes)} is read with {len(node.indices)} {noun}"
-        hint = f"an index equation gives one for each axis: {len(axes)}" if axes else "it has no axes: leave the bracket out"
+        message = f"{shape_text(whole)} is read with {len(node.indices)} {noun}"
+        hint = f"an index equation gives one for each axis: {len(whole)}" if whole else "it has no axes: leave the bracket out"
         raise ArchError(Diagnostic("S08", message, node.span, hints=(hint,)))
+    return parts, axes, step
+
+
+def _step_at(base: Series, node: syntax.Index) -> int:
+    """Which subscript of a name of a loop is its step: the second where that can be."""
+    having = [k for k, part in enumerate(node.indices) if base.step.name in set(names_in(part))]
+    if not having:
+        message = f"`{base.name}` changes from step to step, and no subscript names the step `{base.step.name}`"
+        hint = f"its axes are {shape_text(base.whole)}: the step is the second subscript"
+        raise ArchError(Diagnostic("S08", message, node.span, hints=(hint,)))
+    return 1 if 1 in having else having[0]
+
+
+def _spread_out(indices: Sequence[syntax.Expression], axes: Sequence[Axis], scope: Scope) -> list[syntax.Expression]:
+    """The subscripts with an index of its own for each axis that `..` stands for."""
+    at = next((k for k, part in enumerate(indices) if isinstance(part, syntax.Spread)), None)
+    if at is None:
+        return list(indices)
+    span, left = indices[at].span, list(enumerate(scope.leading(indices[at].span)))
+    names: list[syntax.Expression] = []
+    for axis in axes[at : at + max(0, len(axes) - len(indices) + 1)]:
+        number = next((k for k, a in left if a == axis), None)
+        if number is None:
+            shape = shape_text([a for _, a in left])
+            raise ArchError(Diagnostic("S08", f"`..` reads the axis {axis} here, and it stands for {shape}", span))
+        left = [(k, a) for k, a in left if k != number]
+        names.append(syntax.Name(span, spread_name(number)))
+    return [*indices[:at], *names, *indices[at + 1 :]]
+
+
+def spread_name(number: int) -> str:
+    """The index along one of the axes that `..` stands for; no name of a spec is like it."""
+    return f"..{number}"
 
 
 def _check_axes(places: Sequence[Affine | None], axes: Sequence[Axis], spans: Sequence[Span]) -> None:
@@ -224,9 +260,7 @@ def place_of(place: Affine, keys: Sequence[Key]) -> Place:
     return Place(tuple((keys.index(k), f) for k, f in place.terms), place.offset, place.divisor)
 
 
-def _picked(
-    value: int, places: Sequence[Affine | None], ids: Tensor, axis: int, span: Span, scope: Scope
-) -> Tensor:
+def _picked(value: int, places: Sequence[Affine | None], ids: Tensor, axis: int, span: Span, scope: Scope) -> Tensor:
     """Rows of `value` by the integers `ids`, which stand at one of its axes."""
     assert scope.frame is not None
     builder, frame = scope.builder, scope.frame
@@ -294,16 +328,11 @@ def _whole_series(base: Series, node: syntax.Index, found: list[Affine | Tensor]
         hint = f"{base.name}[{base.step.name}] is the whole of it at this step; an index equation has indices on the left"
         message = f"`{base.name}` is read with {len(found)} subscripts in an equation of whole tensors"
         raise ArchError(Diagnostic("S08", message, node.span, hints=(hint,)))
-    return _at(base, found[0], node.indices[0], node)
+    return step_of(base, found[0], node.indices[0])
 
 
-def step_of(base: Series, node: syntax.Index, found: Sequence[Affine | Tensor]) -> tuple[Tensor, int]:
-    """The value of a series at the step that its bracket names, and which subscript names it."""
-    at = base.whole.index(base.step.axis) if not base.axes else 1
-    return _at(base, found[at], node.indices[at], node), at
-
-
-def _at(base: Series, place: Affine | Tensor, part: syntax.Expression, node: syntax.Index) -> Tensor:
+def step_of(base: Series, place: Affine | Tensor, part: syntax.Expression) -> Tensor:
+    """The value of a name of a loop at the step that a subscript says."""
     step = base.step
     known = isinstance(place, Affine) and place.terms == ((step, ONE),) and place.divisor == ONE
     offset = place.offset.constant if known and isinstance(place, Affine) else None
@@ -352,7 +381,8 @@ def _at_step(value: int, place: Affine | Tensor, part: syntax.Expression, node: 
     (step,) = steps
     matches = [k for k, axis in enumerate(axes) if axis == step.axis]
     if len(matches) != 1:
-        message = f"`{step.name}` runs along {step.axis}, and {shape_text(axes)} has {'no such axis' if not matches else 'it twice'}"
+        found = "it twice" if matches else "no such axis"
+        message = f"`{step.name}` runs along {step.axis}, and {shape_text(axes)} has {found}"
         hint = "read it without the bracket: it is the same at every step" if not matches else "use an index equation"
         raise ArchError(Diagnostic("S08", message, part.span, hints=(hint,)))
     at = matches[0]

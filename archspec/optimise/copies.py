@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from archspec.ir.build import Builder, rebuild
-from archspec.ir.graph import Graph, Node, Operand
+from archspec.ir.graph import IMPLICIT, Graph, Node, Operand
 from archspec.ops import OPS
 
 TRANSPARENT = frozenset({"copy", "stop_gradient"})
@@ -24,6 +24,8 @@ def forward_copies(graph: Graph) -> Graph:
     def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
         if node.op == "window":
             return _window_through(builder, node)
+        if node.op in IMPLICIT:
+            return None
         changed = tuple(_through(builder, o) for o in node.operands)
         if changed == node.operands:
             return _identity(builder, node)

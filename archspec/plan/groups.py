@@ -98,10 +98,13 @@ def own_loops(node: Node) -> tuple[Axis, ...]:
 def virtual_nodes(graph: Graph) -> frozenset[int]:
     """Nodes that no kernel stores: each computes them where it needs them.
 
-    They are numbers, positions and random draws, scalars made of scalars, and cheap maps of nothing but these.
+    They are numbers, positions and random draws, scalars made of scalars, and cheap maps of nothing but these; not what must
+    lie in memory, since it is an output or read at other points.
     """
     found: set[int] = set()
     outputs = set(graph.outputs.values())
+    copies = {v for v, node in graph if node.op == "copy"}
+    outputs |= {node.operands[k].value for node in graph.nodes for k in strict_operands(node)} & copies
     for value, node in graph:
         if value in outputs:
             continue
@@ -345,8 +348,9 @@ class _Fusion:
 
     def _fill(self, group: Group, chain: list[int], root: int, place: tuple[int, ...]) -> None:
         places = self._places(group, chain, {root: place})
-        if places is None:
+        if places is None:  # something is read along two loops at once: it goes to memory first
             chain, places = [root], {root: place}
+            self._swap_last(group, lambda: [self._demand(o.value) for o in self.graph.nodes[root].operands])
         self._enter_new(group, chain, places)
 
     def _enter_new(self, group: Group, chain: list[int], places: dict[int, tuple[int, ...]]) -> None:

@@ -2,9 +2,8 @@
 
 one node as two outputs                    ->  two nodes, since each output has a place of its own
 a leaf, a number or a view as an output    ->  a copy of it
-two owners of one value's memory           ->  a copy for the second: parts of a `concat`, links of a `delay`
 a number where memory is read              ->  a copy of it
-a contraction that is no matrix product    ->  a product, element by element, and a sum
+two owners of one value's memory           ->  a copy for the second: parts of a `concat`, links of a `delay`
 """
 
 from __future__ import annotations
@@ -58,9 +57,9 @@ def _give_rooms(graph: Graph) -> Graph:
                 taken.add(operand.value)
             elif node.op == "delay":
                 value, operand = _start(builder, node, replace(operand, value=value))
-            elif (node.op == "reshape" and not _lies_in_order(graph, operand.value, virtual, owned)) or (
-                k in strict_operands(node) and operand.value in virtual
-            ):
+            elif k in strict_operands(node) and operand.value in virtual:
+                value = _copy_of(builder, value)
+            elif node.op == "reshape" and not _lies_in_order(graph, operand.value, virtual, owned):
                 value = _copy_of(builder, value)
             operands.append(replace(operand, value=value))
         new.append(builder.add(replace(node, operands=tuple(operands))))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import math
+import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from archspec.data.columns import Column, Opened, Part
@@ -44,7 +45,7 @@ def _open_idx(folder: Folder, images: str, labels: str, span: Span) -> Opened:
     columns: dict[str, Column] = {c: read_idx(name, folder.read(name, span), span) for c, name in names.items()}
     rows = {names[column]: len(array) for column, array in columns.items()}
     _check_rows(rows, span)
-    return Opened(images, ("image", "label"), lambda wanted, seed: Part(columns, _count(rows[images])), noun="image")
+    return Opened(images, ("image", "label"), lambda wanted, seed: Part(columns, _count(rows[images])), noun="image", span=span)
 
 
 def read_idx(path: str, data: bytes, span: Span | None) -> Array:
@@ -53,6 +54,7 @@ def read_idx(path: str, data: bytes, span: Span | None) -> Array:
         raise problem("D28", f"{quoted(path)} is not an idx file", span, hints=["its first bytes say so"])
     dtype, start = np.dtype(_IDX_TYPES[data[2]]), 4 + 4 * data[3]
     shape = tuple(int.from_bytes(data[k : k + 4], "big") for k in range(4, start, 4))
+    _check_filled(path, shape, "", span)
     nbytes = start + math.prod(shape) * dtype.itemsize
     if nbytes != len(data):
         message = f"{quoted(path)} is damaged: {_shape(shape)} needs {nbytes:,} bytes, and it has {len(data):,}"
@@ -68,7 +70,7 @@ def open_npz(folder: Folder, settings: Settings, span: Span) -> Source:
 
     def open_file(path: str, data: bytes, span: Span | None) -> Opened:
         names = _members(path, data, span)
-        return Opened(path, names, lambda wanted, seed: _read_npz(path, data, wanted, span), noun="row")
+        return Opened(path, names, lambda wanted, seed: _read_npz(path, data, wanted, span), noun="row", span=span)
 
     return one_file_each(folder, settings, span, open_file)
 
@@ -100,47 +102,60 @@ def _read_npz(path: str, data: bytes, wanted: frozenset[str], span: Span | None)
     return Part(columns, _count(next(iter(rows.values()), 0)))
 
 
-_DAMAGED = (ValueError, EOFError, OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error, SyntaxError)
+_DAMAGED = (ValueError, EOFError, OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error, struct.error)
+# https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html; NumPy itself would evaluate the header.
+_HEADER = re.compile(rb"\{'descr': (.+), 'fortran_order': (True|False), 'shape': \(([0-9, ]*)\),? *\} *\n?")
+_NUMBERS = re.compile(rb"'([<>|=]?(?:b1|[iu][1248]|f[248]))'")
+_LONGEST_HEADER = 10_000
 
 
 def _read_member(path: str, archive: zipfile.ZipFile, name: str, span: Span | None) -> Array:
     try:
         with archive.open(f"{name}.npy") as file:
-            shape, fortran, dtype = _header(file)
-            plain = dtype.kind in "biuf" and math.prod(shape) * dtype.itemsize <= MAX_BYTES
-            body = file.read() if plain else b""
-            if plain and len(body) != math.prod(shape) * dtype.itemsize:
+            shape, order, dtype = _header(file)
+            nbytes = math.prod(shape) * dtype.itemsize if dtype else 0
+            body = file.read() if dtype and nbytes <= MAX_BYTES else b""
+            if dtype and len(body) != nbytes:
                 raise EOFError
     except _DAMAGED:
         raise problem("D28", f"array {quoted(name)} of {quoted(path)} is damaged", span) from None
-    if not plain:
-        message = f"array {quoted(name)} of {quoted(path)} holds {dtype}, not numbers"
-        raise problem("D28", message, span, hints=["objects are never read: they could run code"])
-    array: Array = np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
+    if not dtype:
+        hint = "objects are never read: they could run code"
+        raise problem("D28", f"array {quoted(name)} of {quoted(path)} does not hold numbers", span, hints=[hint])
+    _check_filled(path, shape, f"array {quoted(name)} of ", span)
+    array: Array = np.frombuffer(body, dtype).reshape(shape, order=order)
     return _usable(path, array, f"array {quoted(name)} of ", span)
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, order and type, before any memory is asked for."""
-    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-    version = npy.read_magic(file)
-    if version not in readers:
-        raise ValueError(version)
-    return readers[version](file)
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype[Any] | None]:
+    """Shape, order and type, None where that is none of numbers; before any memory is asked for."""
+    start = file.read(8)
+    if start[:6] != b"\x93NUMPY" or start[6:] not in (b"\1\0", b"\2\0"):
+        raise ValueError
+    (length,) = struct.unpack("<H", file.read(2)) if start[6] == 1 else struct.unpack("<I", file.read(4))
+    found = _HEADER.fullmatch(file.read(min(length, _LONGEST_HEADER)))
+    if not found:
+        raise ValueError
+    shape = tuple(int(size) for size in found[3].split(b",") if size.strip())
+    numbers = _NUMBERS.fullmatch(found[1])
+    return shape, "F" if found[2] == b"True" else "C", np.dtype(numbers[1].decode()) if numbers else None
 
 
 # --- both ------------------------------------------------------------------------------------------------------------
 
 
 def _usable(path: str, array: Array, what: str, span: Span | None) -> Array:
-    """`array` in the byte order of this machine, certain to have rows and finite numbers."""
-    if array.ndim == 0 or array.size == 0:
-        raise problem("D14", f"{what}{quoted(path)} has no rows", span)
-    if array.ndim > MAX_AXES:
-        raise problem("D24", f"{what}{quoted(path)} has {array.ndim} axes; at most {MAX_AXES} are read", span)
+    """`array` in the byte order of this machine, certain to hold finite numbers."""
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise problem("D28", f"{what}{quoted(path)} holds a number that is not finite", span)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _check_filled(path: str, shape: Sequence[int], what: str, span: Span | None) -> None:
+    if not shape or 0 in shape:
+        raise problem("D14", f"{what}{quoted(path)} has no rows", span)
+    if len(shape) > MAX_AXES:
+        raise problem("D24", f"{what}{quoted(path)} has {len(shape)} axes; at most {MAX_AXES} are read", span)
 
 
 def _check_rows(rows: Mapping[str, int], span: Span | None) -> None:

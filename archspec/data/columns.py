@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from archspec.data.cells import Categories
 from archspec.data.ragged import Indices, Ragged, offsets_of
+from archspec.diagnostics import Span
 
 PIECE = 1 << 20  # characters held as separate words at a time
 _Item = TypeVar("_Item")
@@ -66,6 +67,7 @@ class Opened:
     read     read(names of the columns wanted, seed of the run) -> Part
     is_text  it is one long text, divided into parts at its tokens, not at its rows
     noun     what `Part.lines` counts
+    span     where the spec names it
     """
 
     path: str
@@ -73,6 +75,7 @@ class Opened:
     read: Callable[[frozenset[str], int], Part]
     is_text: bool = False
     noun: str = "line"
+    span: Span | None = None
 
 
 def joined(columns: Sequence[Column]) -> Column:

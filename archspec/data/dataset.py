@@ -84,6 +84,8 @@ class Dataset:
 
         Raises ArchError where a file is unusable or lacks columns that are needed.
         """
+        if not self.openers:
+            raise problem("D10", "no other file can stand in for a source of this spec", None)
         paths = path if isinstance(path, Mapping) else {next(iter(self.openers)): path}
         tables = {source: self._open(source, Path(file)) for source, file in paths.items()}
         fields = _available(self.fields, tables) if names is None else [self.field(name) for name in names]

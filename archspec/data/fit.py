@@ -14,8 +14,8 @@ from typing import TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from archspec.data.cells import Categories, look_up
-from archspec.data.columns import Tokens
+from archspec.data.cells import Categories, look_up, parse_numbers
+from archspec.data.columns import Texts, Tokens
 from archspec.data.problems import counted, problem, quoted
 from archspec.data.ragged import Ragged
 from archspec.data.recipe import Apply, CategoryColumns, Constant, Encoded, Labels, NumberColumns, Recipe, State, leaves
@@ -120,9 +120,11 @@ def _array(leaf: NumberColumns, rows: Rows) -> Array:
     """(rows, ...) of numbers that lie in no table; float32 where that holds every one of them."""
     name = leaf.columns[0]
     array = rows.others[name]
+    if isinstance(array, tuple):
+        array = _parsed(name, array, rows, leaf.span)
     if not isinstance(array, np.ndarray):
-        hint = f'make indices of it: `…["{name}"] |> words`, or labels: `y[B]: K = …["{name}"]`'
-        raise problem("D17", f"column {quoted(name)} holds text, not numbers", leaf.span, hints=[hint])
+        hint = f'labels for each word: `tags[B,T]: K = …["{name}"]`'
+        raise problem("D17", f"column {quoted(name)} holds sequences of words, not numbers", leaf.span, hints=[hint])
     if len(leaf.columns) > 1:
         raise problem("D07", "arrays are picked one at a time", leaf.span, hints=["`concat` puts columns side by side"])
     if array.size > MAX_CELLS:
@@ -130,6 +132,16 @@ def _array(leaf: NumberColumns, rows: Rows) -> Array:
     exact = array.dtype.kind == "b" or array.dtype.itemsize <= (4 if array.dtype.kind == "f" else 2)
     values = array.astype(np.float32 if exact else np.float64)
     return cast(Array, values[:, None] if values.ndim == 1 else values)
+
+
+def _parsed(name: str, texts: Texts, rows: Rows, span: Span) -> Array:
+    """Texts that spell numbers, as scores before a sentence do."""
+    values, wrong = parse_numbers(texts, frozenset())
+    if wrong is not None:
+        message = f"column {quoted(name)} holds {quoted(texts[wrong])}, which is not a number"
+        hint = f'make indices of it: `…["{name}"] |> words`, or labels: `y[B]: K = …["{name}"]`'
+        raise problem("D17", message, span, notes=[f"it is on {rows.place(wrong)}"], hints=[hint])
+    return values
 
 
 def _categories(leaf: CategoryColumns, rows: Rows) -> tuple[Categories, ...]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archspec.data.cells import Categories, parse_numbers
-from archspec.data.columns import Column, Opened, Tokens, as_categories, joined
+from archspec.data.columns import Column, Opened, Part, Tokens, as_categories, joined
 from archspec.data.problems import counted, listed, problem, quoted, similar_columns
 from archspec.data.rows import TextFile, read_rows
 
@@ -157,9 +157,20 @@ def load_opened(opened: Mapping[str, Opened], wanted: Iterable[str], seed: int) 
     names = frozenset(wanted)
     parts = {part: file.read(names, seed) for part, file in opened.items()}
     first = opened["train"]
+    _check_shapes(opened, parts)
     columns = {name: joined([part.columns[name] for part in parts.values()]) for name in sorted(names)}
     files = {part: (opened[part].path, parts[part].lines) for part in opened}
     return Rows(files, {}, {}, columns, is_table=False, is_text=first.is_text, noun=first.noun)
+
+
+def _check_shapes(opened: Mapping[str, Opened], parts: Mapping[str, Part]) -> None:
+    """The rows of an array have one shape in every part."""
+    for name, column in parts["train"].columns.items():
+        for part, other in parts.items():
+            array = other.columns[name]
+            if isinstance(column, np.ndarray) and isinstance(array, np.ndarray) and column.shape[1:] != array.shape[1:]:
+                sides = [f"{list(x.shape[1:])} in {quoted(opened[p].path)}" for p, x in (("train", column), (part, array))]
+                raise problem("D28", f"the rows of {quoted(name)} are {' and '.join(sides)}", opened[part].span)
 
 
 def _gather(table: Table, gatherers: Mapping[tuple[str, str], _Gatherer]) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ a subscript, or said with `in`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from archspec.diagnostics import ArchError, Diagnostic, Span
 from archspec.frontend import syntax
@@ -28,22 +29,24 @@ def bind_index(name: str, index: syntax.Expression, where: Sequence[object], sco
         message = f"the index `{name}` is in use already"
         kind = "the loop around" if isinstance(taken, Step) else "the equation around"
         raise ArchError(Diagnostic("S05", message, index.span, hints=(f"{kind} has it: take another letter",)))
-    uses = _uses(name, where, scope)
+    uses = list(_uses(name, where, scope))
     said = isinstance(index, syntax.Bound)
     axis = axis_of(axis_number(index.axis, frame.outer), scope.context) if isinstance(index, syntax.Bound) else None
     if isinstance(index, syntax.Spread):
         axis = scope.leading(index.span)[int(name.removeprefix(".."))]
-    for found, span in uses:
-        if axis is None:
-            axis = found
-        elif found != axis:
-            raise ArchError(_disagreement(name, axis, found, span, said, scope))
+    for use in uses:
+        if use.alone and axis is None:
+            axis = use.axis
+        elif use.alone and use.axis != axis:
+            assert axis is not None
+            raise ArchError(_disagreement(name, axis, use, said, scope))
     if axis is None:
-        raise ArchError(_without_axis(name, index, where, what, scope))
+        raise ArchError(_without_axis(name, index, uses, where, what))
     scope.names[name] = frame.index(name, axis)
 
 
-def _disagreement(name: str, axis: Axis, other: Axis, span: Span, said: bool, scope: Scope) -> Diagnostic:
+def _disagreement(name: str, axis: Axis, use: Use, said: bool, scope: Scope) -> Diagnostic:
+    other, span = use.axis, use.span
     message = f"the index `{name}` runs along {axis} and reads the axis {other} here"
     ragged = {str(axis.size), str(other.size)} <= scope.context.ragged
     note = ("the rows of both differ in length, each in its own way",) if ragged else ()
@@ -51,8 +54,8 @@ def _disagreement(name: str, axis: Axis, other: Axis, span: Span, said: bool, sc
     return Diagnostic("S08", message, span, notes=note, hints=(hint,))
 
 
-def _without_axis(name: str, index: syntax.Expression, where: Sequence[object], what: str, scope: Scope) -> Diagnostic:
-    hint = f"say it: `{name} in AXIS`"
+def _without_axis(name: str, index: syntax.Expression, uses: Sequence[Use], where: Sequence[object], what: str) -> Diagnostic:
+    hint = f"say it: `{name} in {uses[0].axis if uses else 'AXIS'}`"
     if name in set(names_in(tuple(where))):
         message = f"the axis of the index `{name}` is not known: it never stands alone as a subscript"
     else:
@@ -61,8 +64,17 @@ def _without_axis(name: str, index: syntax.Expression, where: Sequence[object], 
     return Diagnostic("S08", message, index.span, hints=(hint,))
 
 
-def _uses(name: str, node: object, scope: Scope) -> Iterator[tuple[Axis, Span]]:
-    """The axes that an index is alone a subscript of, and where."""
+@dataclass(frozen=True)
+class Use:
+    """An axis that a subscript with an index in it reads. Where the index is `alone` there, it runs along that axis."""
+
+    axis: Axis
+    span: Span
+    alone: bool
+
+
+def _uses(name: str, node: object, scope: Scope) -> Iterator[Use]:
+    """The axes that an index reads, and where."""
     if isinstance(node, tuple | list):
         for item in node:
             yield from _uses(name, item, scope)
@@ -79,15 +91,18 @@ def _uses(name: str, node: object, scope: Scope) -> Iterator[tuple[Axis, Span]]:
                 yield from _uses(name, value, scope)
 
 
-def _uses_in_bracket(name: str, node: syntax.Index, scope: Scope) -> Iterator[tuple[Axis, Span]]:
-    if name not in set(names_in((node.indices, node.where))):
+def _uses_in_bracket(name: str, node: syntax.Index, scope: Scope) -> Iterator[Use]:
+    spread = name.startswith("..") and any(isinstance(i, syntax.Spread) for i in node.indices)
+    if not spread and name not in set(names_in((node.indices, node.where))):
         return
     base = value_of_base(node.value, scope)
     if isinstance(base, Tensor | Series):
         parts, axes, _ = parts_of(base, node, scope)
         for part, axis in zip(parts, axes, strict=True):
             if isinstance(part, syntax.Name) and part.id == name:
-                yield axis, part.span
+                yield Use(axis, part.span, True)
+            elif isinstance(part, syntax.Binary | syntax.Unary) and name in set(names_in(part)):
+                yield Use(axis, part.span, False)
             else:
                 yield from _uses(name, part, scope)
     elif node.where is not None:

@@ -64,6 +64,12 @@ def top_names(
     return lowering.settings, lowering.dims
 
 
+def ragged_dims(file: SpecFile) -> frozenset[str]:
+    """The axes along which rows differ in length, `dim T?`."""
+    dims = [item for item in file.tree.items if isinstance(item, syntax.Dim)]
+    return frozenset(entry.name for item in dims for entry in item.entries if entry.ragged)
+
+
 class _Lowering:
     def __init__(self, file: SpecFile, overrides: dict[str, Setting], dims: dict[str, int]) -> None:
         self.file, self.overrides, self.given = file, overrides, dims

@@ -135,9 +135,6 @@ def _one_hot(positional: Positional, span: Span, scope: Scope) -> Tensor:
 
 def bracket_builtin(function: Builtin, axes: tuple[Num, ...], mask: Tensor | None, span: Span, scope: Scope) -> Value:
     """An op with its bracket: to be called, or already a value, as `iota[T]` is."""
-    if mask is not None and function.name not in REDUCTIONS:
-        hint = f"reductions take one: {', '.join(REDUCTIONS)}, and blocks such as softmax"
-        raise ArchError(Diagnostic("S04", f"`{function.name}` takes no condition", span, hints=(hint,)))
     if function.name not in IN_BRACKETS:
         return Builtin(function.name, axes, mask)
     if len(axes) != 1:

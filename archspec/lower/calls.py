@@ -393,19 +393,21 @@ def _bind_settings(block: syntax.Block, given: Arguments, inner: Scope, where: S
             hints = (usage(block),)
             raise ArchError(Diagnostic("S04", f"`{block.name}` needs `{parameter.name}`", where, hints=hints))
         if parameter.is_group:
-            value = _bind_group(parameter, value, inner, given.spans.get(parameter.name, where))
+            value = _bind_group(parameter, value, block, inner, given.spans.get(parameter.name, where))
         bound = inner.names.get(parameter.name)
         if isinstance(bound, Num) and isinstance(value, Num) and bound.size != value.size:
-            message = f"`{block.name}` receives {parameter.name} = {value.text}, but its tensor says {bound.size}"
+            given_size = value.text if value.size is None else str(value.size)
+            message = f"`{block.name}` receives {parameter.name} = {given_size}, but its tensor says {bound.size}"
             raise ArchError(Diagnostic("S02", message, given.spans.get(parameter.name, where)))
         inner.names[parameter.name] = value
         inner.spans.setdefault(parameter.name, parameter.span)
 
 
-def _bind_group(parameter: syntax.SettingParameter, value: Value, inner: Scope, span: Span) -> Num:
+def _bind_group(parameter: syntax.SettingParameter, value: Value, block: syntax.Block, inner: Scope, span: Span) -> Num:
     """The axes that a call gives to `H..`, as one axis: their product."""
     items = value.items if isinstance(value, Items) else ()
-    axes = tuple(axis_of(as_axis(item, span), inner.context) for item in items)
+    label = f"`{parameter.name}` of `{block.name}`"
+    axes = tuple(axis_of(as_axis(item, span, label), inner.context) for item in items)
     inner.groups[parameter.name] = axes
     size = product(axes)
     return Num(size.evaluate(inner.builder.sizes), size)

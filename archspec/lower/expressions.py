@@ -11,7 +11,7 @@ from archspec.frontend import syntax
 from archspec.ir.graph import INT
 from archspec.lower import arithmetic
 from archspec.lower.align import combine, contract_last
-from archspec.lower.builtins import BUILTINS, bracket_builtin, call_builtin
+from archspec.lower.builtins import BUILTINS, REDUCTIONS, bracket_builtin, call_builtin
 from archspec.lower.calls import call_function, call_layer, is_grouped
 from archspec.lower.frame import number_of, position_of
 from archspec.lower.indexed import bound_scope
@@ -152,10 +152,12 @@ def _index(node: syntax.Index, scope: Scope) -> Value:
         hint = "a bracket reads a tensor, `x[b,i]`, or names the axes of an op, `mean[D](x)`"
         raise ArchError(Diagnostic("S09", f"{kind_of(base)} takes no bracket", node.span, hints=(hint,)))
     axes = tuple(_bracket_axis(i, scope) for i in node.indices)
-    mask = mask_of(node, scope)
     if isinstance(base, Function):
-        return replace(_with_axes(base, axes, node), mask=mask)
-    return bracket_builtin(base, axes, mask, node.span, scope)
+        return replace(_with_axes(base, axes, node), mask=mask_of(node, scope))
+    if node.where is not None and base.name not in REDUCTIONS:
+        hint = f"reductions take one, {', '.join(REDUCTIONS)}, and blocks such as softmax"
+        raise ArchError(Diagnostic("S04", f"`{base.name}` takes no condition", node.where.span, hints=(hint,)))
+    return bracket_builtin(base, axes, mask_of(node, scope), node.span, scope)
 
 
 def _refuse_where(node: syntax.Index) -> None:
@@ -370,6 +372,9 @@ def _tensor_binary(node: syntax.Binary, left: Value, right: Value, scope: Scope)
     if node.operator == "@":
         if not isinstance(left, Tensor) or not isinstance(right, Tensor):
             raise ArchError(Diagnostic("S09", "`@` multiplies two tensors", node.span, hints=("`*` scales",)))
+        if scope.frame is not None:
+            hint = "write the sum: sum[d](x[b,d] * W[d,h])"
+            raise ArchError(Diagnostic("S13", "`@` is for whole tensors, not for an index equation", node.span, hints=(hint,)))
         return contract_last(left, right, node.span, scope)
     if not isinstance(left, Tensor | Num | Truth) or not isinstance(right, Tensor | Num | Truth):
         raise _no_operand(node, left, right, Tensor, Num, Truth)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
@@ -139,8 +139,20 @@ def _check_signature(block: syntax.Block) -> list[Diagnostic]:
     """Names that a signature gives twice; a setting may have the name of an axis, which it then fixes."""
     problems = _repeated([*((t.name, t.span) for t in block.tensors), *((s.name, s.span) for s in block.settings)])
     problems += _repeated((r.name, r.span) for r in block.results)
+    problems += _check_groups(block)
     problems += [_second_spread(s[1]) for t in block.tensors if len(s := _spreads(t)) > 1]
     return problems + _repeated((a.id, a.span) for a in block.axes)
+
+
+def _check_groups(block: syntax.Block) -> Iterator[Diagnostic]:
+    """A group takes all axes of a bracket, and the last ones of a tensor."""
+    for group in (a for a in block.axes if isinstance(a, syntax.Group) and len(block.axes) > 1):
+        message = f"`{group.id}..` shares the bracket, where it stands for all the axes that a call gives"
+        yield Diagnostic("S08", message, group.span, hints=(f"block {block.name}[{group.id}..](…)",))
+    for tensor in (*block.tensors, *block.results):
+        for group in (a for a in tensor.axes[:-1] if isinstance(a, syntax.Group)):
+            message = f"`{group.id}..` stands for the last axes of `{tensor.name}`, and others come after it"
+            yield Diagnostic("S08", message, group.span, hints=(f"put it last: {tensor.name}[.., {group.id}..]",))
 
 
 def _spreads(declaration: syntax.TensorDeclaration) -> list[Span]:

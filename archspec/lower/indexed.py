@@ -101,12 +101,22 @@ def _uses_in_bracket(name: str, node: syntax.Index, scope: Scope) -> Iterator[Us
         for part, axis in zip(parts, axes, strict=True):
             if isinstance(part, syntax.Name) and part.id == name:
                 yield Use(axis, part.span, True)
-            elif isinstance(part, syntax.Binary | syntax.Unary) and name in set(names_in(part)):
-                yield Use(axis, part.span, False)
             else:
+                yield from [Use(axis, part.span, False)] * (name in set(_added(part)))
                 yield from _uses(name, part, scope)
     elif node.where is not None:
         yield from _uses(name, node.where, scope)
+
+
+def _added(part: syntax.Expression) -> Iterator[str]:
+    """The names that a subscript adds up; those inside of other brackets are none of them."""
+    if isinstance(part, syntax.Name):
+        yield part.id
+    elif isinstance(part, syntax.Binary):
+        yield from _added(part.left)
+        yield from _added(part.right)
+    elif isinstance(part, syntax.Unary):
+        yield from _added(part.operand)
 
 
 # --- reductions ----------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ def resolve(name: str, span: Span, scope: Scope) -> Value:
         return initializer_named(name, span)
     known = (*scope.all_names(), *file_names(scope.file), *library_names(), *BUILTINS, *initializer_names())
     if (defined := scope.elsewhere(name)) is not None:
-        raise unordered_name(name, span, defined)
+        raise unordered_name(name, span, defined, scope.loop_of(name))
     if (kind := kind_elsewhere(name)) is not None:
         raise ArchError(Diagnostic("S01", f"`{name}` is {kind} and stands in `train`", span))
     raise unknown_name(name, span, known, here=scope.all_names())
@@ -62,13 +62,13 @@ def axis_number(node: syntax.Expression, scope: Scope) -> Num:
     return as_axis(scope.context.evaluate(node, scope), node.span)
 
 
-def as_axis(value: Value, span: Span) -> Num:
+def as_axis(value: Value, span: Span, label: str = "") -> Num:
     """A value that names an axis."""
     if not isinstance(value, Num):
-        raise ArchError(Diagnostic("S08", f"an axis is needed here, not {kind_of(value)}", span))
+        raise ArchError(Diagnostic("S08", f"an axis is needed here, not {kind_of(value)}", span, label))
     if value.size is None or (value.value is not None and not 1 <= value.value <= arithmetic.LARGEST):
         message = f"the size of an axis is a whole number of at least 1, not {value.text}"
-        raise ArchError(Diagnostic("S08", message, span))
+        raise ArchError(Diagnostic("S08", message, span, label))
     return value
 
 

@@ -148,6 +148,16 @@ class Scope:
             scope = scope.parent
         return None
 
+    def loop_of(self, name: str) -> syntax.Over | None:
+        """The loop, above all that these scopes stand in, whose body defines `name`."""
+        scope: Scope | None = self
+        while scope is not None:
+            for item in scope.body:
+                if isinstance(item, syntax.Over) and name in {n for n, _ in defines(item)}:
+                    return item
+            scope = scope.parent
+        return None
+
     def child(self, name: str) -> Scope:
         """A scope one step further down the path, which sees these names."""
         return Scope(self.context, self.file, join(self.path, name), parent=self, frame=self.frame, loop=self.loop)
@@ -209,9 +219,13 @@ def unknown_name(name: str, span: Span, known: Iterable[str], what: str = "", he
     return ArchError(Diagnostic("S01", f"unknown name `{name}`{suffix}", span, hints=did_you_mean(name, known) or shown))
 
 
-def unordered_name(name: str, span: Span, defined: Span) -> ArchError:
-    """The error for a name that has no value yet, or not in the branch that was taken."""
+def unordered_name(name: str, span: Span, defined: Span, loop: syntax.Over | None) -> ArchError:
+    """The error for a name that has no value yet, not in the branch that was taken, or only inside of a loop."""
     line = defined.line
+    if loop is not None and line < span.line:
+        t = loop.index
+        hint = f"it lives in one step of the loop at line {loop.span.line}; `{name}[{t}] = …` there makes it whole"
+        return ArchError(Diagnostic("S01", f"`{name}` has no value outside of its loop", span, hints=(hint,)))
     hint = f"it is defined at line {line}: move that line up"
     if line == span.line:
         hint = "it is defined by this very line"
@@ -230,6 +244,8 @@ def defines(item: syntax.Statement) -> Iterator[tuple[str, Span]]:
         yield from ((e.name, name_span(e, e.name)) for e in item.entries)
     elif isinstance(item, syntax.Weight | syntax.Layer):
         yield item.name, name_span(item, item.name)
+    elif isinstance(item, syntax.State):
+        yield from ((e.name, name_span(e, e.name)) for e in item.entries)
     elif isinstance(item, syntax.If | syntax.Over):
         for inner in (*item.then, *item.otherwise) if isinstance(item, syntax.If) else item.body:
             yield from defines(inner)

@@ -90,6 +90,7 @@ def check_let(binding: syntax.Binding, value: Value) -> None:
 def _weight(item: syntax.Weight, scope: Scope) -> None:
     axes = tuple(axis_of(axis_number(a, scope), scope.context) for a in item.axes)
     check_rank(axes, item.span)
+    _refuse_lengths(axes, item, scope)
     path = f"{scope.path}/{item.name}"
     spec = WeightSpec(path, axes, _initializer(item, scope), item.frozen, item.span)
     if item.name not in scope.spans and path in scope.builder.weights:
@@ -99,6 +100,20 @@ def _weight(item: syntax.Weight, scope: Scope) -> None:
         value = scope.builder.weight(spec)
         _stamp(value, item.name, scope)
     scope.define(item.name, Tensor(value), name_span(item, item.name))
+
+
+def _refuse_lengths(axes: tuple[Axis, ...], item: syntax.Weight, scope: Scope) -> None:
+    """A weight has one size for all rows and is one and the same at every step of a loop."""
+    for axis, node in zip(axes, item.axes, strict=True):
+        if str(scope.context.real(axis).size) in scope.context.ragged:
+            message = f"the weight `{item.name}` has the axis {axis}, along which rows differ in length"
+            hint = "a table of positions has an axis of its own: layer pos = embed(Tmax, D), pos(iota[T])"
+            raise ArchError(Diagnostic("S08", message, node.span, hints=(hint,)))
+        if scope.loop is not None and axis == scope.loop.step.axis:
+            message = f"the weight `{item.name}` has the axis {axis} of the loop around it, where it is the same at every step"
+            t = scope.loop.step.name
+            hint = f"declare it above the loop, and read {item.name}[{t}] in it"
+            raise ArchError(Diagnostic("S08", message, node.span, hints=(hint,)))
 
 
 def _shared_weight(spec: WeightSpec, item: syntax.Weight, scope: Scope) -> int:

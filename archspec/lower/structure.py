@@ -157,6 +157,9 @@ def _part(axis: Axis, count: int, span: Span, scope: Scope) -> Axis:
     if size is not None and size % count:
         message = f"`split` cannot part {axis} = {size} into {count} equal parts"
         raise ArchError(Diagnostic("S07", message, span, hints=(f"{size} is not a multiple of {count}",)))
+    if size is None and axis.size.divide(Size.number(count)).symbols != axis.size.symbols:
+        message = f"`split` cannot part {axis} before its size is known"
+        raise ArchError(Diagnostic("S07", message, span, hints=(f"give it a size: dim {axis} = …",)))
     number = arithmetic.number_arithmetic("/", Num(size, axis.size), Num.integer(count), span)
     assert number.size is not None
     if size is not None:
@@ -344,8 +347,9 @@ def _running_node(tensor: Tensor, observed: Tensor, momentum: float, start: floa
     if places is None or len(places) != len(axes):
         message = f"`running` observes {builder.node(observed.value).shape} for a value {shape_text(axes)}"
         raise ArchError(Diagnostic("S03", message, span, hints=("both have the same axes",)))
-    for axis in axes:
-        _refuse_ragged("running", axis, span, scope)
+    for axis in (a for a in axes if length_of(a, scope.context) is not None):
+        message = f"`running` keeps an average {shape_text(axes)}, but rows differ in length along {axis}"
+        raise ArchError(Diagnostic("S08", message, span, hints=(f"reduce over it too: mean[{axis}](…)",)))
     path = scope.child(scope.numbered("running")).path
     if path in builder.weights:
         average = builder.weights[path]

@@ -78,8 +78,6 @@ def _mentions_index(node: syntax.Expression, scope: Scope) -> bool:
 
 
 def _evaluated(node: syntax.Expression, scope: Scope) -> Affine | Tensor:
-    if isinstance(node, syntax.Spread | syntax.Group | syntax.Bound):
-        raise ArchError(Diagnostic("S08", "this is no subscript", node.span, hints=(AFFINE,)))
     value = scope.context.evaluate(node, scope)
     if isinstance(value, Num) and value.size is not None:
         return Affine((), value.size)
@@ -89,7 +87,8 @@ def _evaluated(node: syntax.Expression, scope: Scope) -> Affine | Tensor:
         holds = held_by(scope.builder.node(value.value))
         message = f"a subscript is made of indices, and this holds {holds}"
     else:
-        message = f"a subscript is made of indices and whole numbers, not of {kind_of(value)}"
+        shown = value.text if isinstance(value, Num) else kind_of(value)
+        message = f"a subscript is made of indices and whole numbers, not of {shown}"
     raise ArchError(Diagnostic("S09", message, node.span, hints=(AFFINE,)))
 
 
@@ -145,6 +144,9 @@ Parts = tuple[list[syntax.Expression], tuple[Axis, ...], syntax.Expression | Non
 def parts_of(base: Tensor | Series, node: syntax.Index, scope: Scope) -> Parts:
     """The subscripts of a tensor, the axes that they read, and for a name of a loop the subscript of its step."""
     indices, step = list(node.indices), None
+    for part in indices:
+        if isinstance(part, syntax.Bound | syntax.Group):
+            scope.context.evaluate(part, scope)
     if isinstance(base, Series):
         step = indices.pop(_step_at(base, node))
     axes = base.axes if isinstance(base, Series) else scope.builder.node(base.value).axes
@@ -173,13 +175,14 @@ def _spread_out(indices: Sequence[syntax.Expression], axes: Sequence[Axis], scop
     at = next((k for k, part in enumerate(indices) if isinstance(part, syntax.Spread)), None)
     if at is None:
         return list(indices)
-    span, left = indices[at].span, list(enumerate(scope.leading(indices[at].span)))
+    span, leading = indices[at].span, scope.leading(indices[at].span)
+    left = list(enumerate(leading))
     names: list[syntax.Expression] = []
     for axis in axes[at : at + max(0, len(axes) - len(indices) + 1)]:
         number = next((k for k, a in left if a == axis), None)
         if number is None:
-            shape = shape_text([a for _, a in left])
-            raise ArchError(Diagnostic("S08", f"`..` reads the axis {axis} here, and it stands for {shape}", span))
+            message = f"`..` reads the axis {axis} here, and it stands for {shape_text(leading)}"
+            raise ArchError(Diagnostic("S08", message, span, hints=("give that axis an index of its own",)))
         left = [(k, a) for k, a in left if k != number]
         names.append(syntax.Name(span, spread_name(number)))
     return [*indices[:at], *names, *indices[at + 1 :]]

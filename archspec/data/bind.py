@@ -6,9 +6,7 @@ section ── read_section ──▶ draft ── load ──▶ rows ── cl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +17,10 @@ from archspec.data.dataset import Dataset, Field, load_columns
 from archspec.data.encode import (
     Cut,
     Segments,
-    counted_tokens,
     cut,
     rows_of,
     segments_of,
     skipgrams,
-    vocabulary,
     window_parts,
     windows,
 )
@@ -32,7 +28,7 @@ from archspec.data.encode import look_up as look_up_tokens
 from archspec.data.fields import FieldDraft, check_table
 from archspec.data.files import Folder
 from archspec.data.fit import Values, evaluate_field
-from archspec.data.labels import bind_classes, check_count, with_classes
+from archspec.data.labels import bind_classes, with_classes
 from archspec.data.problems import Problems, counted, problem, quoted
 from archspec.data.ragged import Ragged
 from archspec.data.recipe import Encoded, Labels, leaves
@@ -42,6 +38,7 @@ from archspec.data.sizes import bind_sizes
 from archspec.data.splits import divide
 from archspec.data.tables import Rows
 from archspec.data.values import Split
+from archspec.data.vocabularies import check_spaces, of_axis, with_vocabularies
 from archspec.frontend import syntax
 
 Parts = dict[str, NDArray[np.int64]]
@@ -74,22 +71,18 @@ def bind(
     if not drafts:
         problems.stop_if_any()
     _check_lengths(draft, sources, problems)
-    _check_spaces(drafts, sources, problems)
+    check_spaces(drafts, sources, problems)
     classes = bind_classes(drafts, sources, problems)
-    drafts = [with_classes(field, classes) for field in drafts if not isinstance(field.recipe, Labels) or _of(field) in classes]
+    drafts = with_classes(drafts, classes)
     tokens = _cut(drafts, sources, problems)
     parts = _parts(draft.split, drafts, sources, tokens, seed, problems)
-    drafts = _with_vocabularies(drafts, sources, tokens, parts, classes, problems)
+    drafts = with_vocabularies(drafts, sources, tokens, parts, classes, problems)
     fields, parts = _fields(drafts, sources, tokens, parts, problems)
     sizes = bind_sizes(drafts, fields, classes, problems)
     check_lengths(drafts, fields, sources, problems)
     problems.stop_if_any()
     openers = {n: s.reopen for n, s in draft.sources.items() if n in sources and s.reopen is not None}
     return Dataset(tuple(fields), parts, sizes, classes, len(fields[0].array), fields[0].axes[0], openers)
-
-
-def _of(draft: FieldDraft) -> str:
-    return draft.of.name if draft.of else ""
 
 
 def _load(draft: Draft, seed: int, problems: Problems) -> dict[str, Rows]:
@@ -132,33 +125,6 @@ def _rows_of(rows: Rows) -> str:
     if len(rows.lengths) == 1:
         return counted(len(rows), "row")
     return " and ".join(f"{count:,} to {part}" for part, count in rows.lengths.items())
-
-
-def _check_spaces(drafts: Sequence[FieldDraft], sources: Mapping[str, Rows], problems: Problems) -> None:
-    """Stop where fields do not have the same rows: windows and pairs are rows of their own, and so is a text uncut."""
-    expanding = [draft.recipe for draft in drafts if isinstance(draft.recipe, Encoded) and draft.recipe.expands]
-    before = len(problems.found)
-    for draft in drafts:
-        with problems.collecting():
-            _check_space(draft, expanding, sources)
-    if len(problems.found) > before:
-        problems.stop_if_any()
-
-
-def _check_space(draft: FieldDraft, expanding: Sequence[Encoded], sources: Mapping[str, Rows]) -> None:
-    recipe = draft.recipe
-    expands = isinstance(recipe, Encoded) and recipe.expands
-    if not expands and any(sources[leaf.source].is_text for leaf in leaves(recipe)):
-        hints = ["cut it: `… |> chars |> windows(64)`", "or read a row for each line: `lines(…)`"]
-        raise problem("D27", f"{quoted(draft.name)} would be one long row, the whole text", recipe.span, hints=hints)
-    first = expanding[0] if expanding else None
-    if first is not None and (not isinstance(recipe, Encoded) or _space(recipe) != _space(first)):
-        message = f"{quoted(draft.name)} has other rows than the fields that `{first.arrangement}` gives"
-        raise problem("D22", message, draft.span, hints=["a spec has them from one expression alone"])
-
-
-def _space(recipe: Encoded) -> tuple[object, ...]:
-    return (*recipe.cut, recipe.longest, recipe.arrangement, recipe.sizes)
 
 
 def _cut(drafts: Sequence[FieldDraft], sources: Mapping[str, Rows], problems: Problems) -> dict[Cut, Tokens]:
@@ -228,64 +194,6 @@ def _groups(split: Split, drafts: Sequence[FieldDraft], sources: Mapping[str, Ro
     return look_up(column, recipes[0].classes)[:rows]
 
 
-# --- vocabularies ------------------------------------------------------------------------------------------------
-
-
-def _with_vocabularies(
-    drafts: Sequence[FieldDraft],
-    sources: Mapping[str, Rows],
-    tokens: Mapping[Cut, Tokens],
-    parts: Parts,
-    classes: dict[str, tuple[str, ...]],
-    problems: Problems,
-) -> list[FieldDraft]:
-    """`drafts` with the vocabularies of the training part in their recipes; their names are added to `classes`."""
-    for axis in dict.fromkeys(_of(draft) for draft in drafts if isinstance(draft.recipe, Encoded)):
-        over = [draft for draft in drafts if isinstance(draft.recipe, Encoded) and _of(draft) == axis]
-        with problems.collecting():
-            names = _vocabulary(over, [d for d in drafts if _of(d) == axis], sources, tokens, parts)
-            check_count(over[0], names, "vocabulary has", "entry")
-            classes[axis] = names
-    kept = [draft for draft in drafts if draft.of is None or draft.of.name in classes]
-    return [with_vocabulary(draft, classes) for draft in kept]
-
-
-def _vocabulary(
-    over: Sequence[FieldDraft],
-    every: Sequence[FieldDraft],
-    sources: Mapping[str, Rows],
-    tokens: Mapping[Cut, Tokens],
-    parts: Parts,
-) -> tuple[str, ...]:
-    recipes = [draft.recipe for draft in over if isinstance(draft.recipe, Encoded)]
-    first = recipes[0]
-    for draft, recipe in zip(over, recipes, strict=True):
-        if (recipe.tokenizer, recipe.settings) != (first.tokenizer, first.settings):
-            _fail_vocabularies(over[0], draft, "they have other settings")
-    for draft in every:
-        if not isinstance(draft.recipe, Encoded):
-            _fail_vocabularies(over[0], draft, "it holds labels")
-    names = vocabulary([counted_tokens(r, tokens[r.cut], _train(r, sources, tokens, parts)) for r in recipes])
-    if all(name.startswith("<") and name.endswith(">") and len(name) > 2 for name in names):
-        raise problem("D25", f"no entry is left for the vocabulary of {quoted(over[0].name)}", first.span)
-    return names
-
-
-def _train(recipe: Encoded, sources: Mapping[str, Rows], tokens: Mapping[Cut, Tokens], parts: Parts) -> Segments:
-    return segments_of(tokens[recipe.cut], sources[recipe.source].is_text, {"train": parts["train"]})["train"]
-
-
-def _fail_vocabularies(first: FieldDraft, other: FieldDraft, why: str) -> NoReturn:
-    message = f"{quoted(first.name)} and {quoted(other.name)} cannot share {quoted(_of(first))}: {why}"
-    raise problem("D25", message, other.span, hints=["fields over one axis share one vocabulary; give this one another axis"])
-
-
-def with_vocabulary(draft: FieldDraft, classes: Mapping[str, tuple[str, ...]]) -> FieldDraft:
-    if not isinstance(draft.recipe, Encoded):
-        return draft
-    return replace(draft, recipe=replace(draft.recipe, vocabulary=classes[_of(draft)]))
-
-
 # --- fields ------------------------------------------------------------------------------------------------------
 
 
@@ -309,7 +217,7 @@ def _fields(
                 recipe, values = evaluate_field(recipe, sources, parts["train"])
             array = shaped_as(draft, recipe, values, sources)
             axes = tuple(axis.name for axis in draft.axes)
-            fields.append(Field(draft.name, axes, _of(draft) or None, array, draft.span, recipe))
+            fields.append(Field(draft.name, axes, of_axis(draft) or None, array, draft.span, recipe))
     return fields, numbered
 
 

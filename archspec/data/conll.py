@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from archspec.data.columns import Opened, Part, Tokens, coded
 from archspec.data.decode import decode
 from archspec.data.files import Folder
 from archspec.data.problems import counted, listed, problem, quoted
-from archspec.data.ragged import offsets_of
+from archspec.data.ragged import Indices, offsets_of
 from archspec.data.texts import one_file_each
 from archspec.data.values import Source
 from archspec.diagnostics import Span
@@ -54,36 +54,43 @@ class Sentences:
                 message = f"line {number} of {quoted(self.path)} is numbered {quoted(cells[0])}"
                 raise problem("D15", message, self.span, hints=["words are numbered `8`, `8-9` or `8.1`"])
 
-    def read(self, wanted: frozenset[str], _: int) -> Part:
-        """The wanted columns, a row for each sentence."""
-        positions = {name: self.names.index(name) for name in wanted}
-        flat: dict[str, list[str]] = {name: [] for name in wanted}
-        adders = [(flat[name].append, position) for name, position in positions.items()]
-        starts, lengths, length = [], [], 0
+    def sentences(self) -> Iterator[tuple[int, list[list[str]]]]:
+        """The line of the first word and the words of every sentence."""
+        start = 0
+        words: list[list[str]] = []
         for number, cells in self.words():
             if cells:
-                if not length:
-                    starts.append(number)
-                length += 1
-                for add, position in adders:
-                    add(cells[position])
-            elif length:
-                lengths.append(length)
-                length = 0
-        if length:
-            lengths.append(length)
+                start = start if words else number
+                words.append(cells)
+            elif words:
+                yield start, words
+                words = []
+        if words:
+            yield start, words
+
+    def read(self, wanted: frozenset[str], _: int) -> Part:
+        """The wanted columns, a row for each sentence."""
+        positions = {name: self.names.index(name) for name in wanted if name in self.names}
+        for name in wanted - positions.keys():
+            raise problem("D06", f"{quoted(self.path)} has no column {quoted(name)}", self.span)
+        flat: dict[str, list[str]] = {name: [] for name in wanted}
+        starts, lengths = [], []
+        for start, words in self.sentences():
+            starts.append(start)
+            lengths.append(len(words))
+            for name, position in positions.items():
+                flat[name] += [cells[position] for cells in words]
         if not lengths:
             raise problem("D14", f"{quoted(self.path)} has no sentences", self.span)
         offsets = offsets_of(np.array(lengths, np.int64))
-        columns = {name: _tokens(cells, offsets) for name, cells in flat.items()}
-        return Part(columns, np.array(starts, np.int64))
+        return Part({name: _tokens(cells, offsets) for name, cells in flat.items()}, np.array(starts, np.int64))
 
-    def _fail(self, number: int, cells: list[str]) -> None:
+    def _fail(self, number: int, cells: list[str]) -> NoReturn:
         message = f"line {number} of {quoted(self.path)} has {counted(len(cells), 'column')}, not {len(self.names)}"
         raise problem("D15", message, self.span, notes=[f"line {number}: {listed(cells, 6)}"])
 
 
-def _tokens(cells: list[str], offsets: np.ndarray[Any, np.dtype[np.int64]]) -> Tokens:
+def _tokens(cells: list[str], offsets: Indices) -> Tokens:
     values, codes = coded(cells)
     return Tokens(codes, offsets, values)
 

@@ -8,12 +8,26 @@ from archspec.data import generators, texts
 from archspec.data.arrays import open_idx, open_npz
 from archspec.data.conll import open_conll
 from archspec.data.generators import opener
-from archspec.data.parameters import ENCODING, FLAG, NUMBER, PAIR, POSITIVE, SEPARATOR, TEXT, TEXTS, Parameter, one_of, whole
+from archspec.data.parameters import (
+    ENCODING,
+    FLAG,
+    NUMBER,
+    PAIR,
+    POSITIVE,
+    SEPARATOR,
+    SIDES,
+    TEXT,
+    TEXTS,
+    Parameter,
+    one_of,
+    whole,
+)
 from archspec.data.sources import SourceKind
 
 _PATH = Parameter("path", TEXT)
 _PARTS = (Parameter("validation", TEXT, None), Parameter("test", TEXT, None))
 _PAIRS = (Parameter("validation", PAIR, None), Parameter("test", PAIR, None))
+_SIDES = (Parameter("validation", SIDES, None), Parameter("test", SIDES, None))
 _ENCODING = Parameter("encoding", ENCODING, "utf-8")
 _ROWS = Parameter("rows", POSITIVE, 1000)
 _SHORTEST = Parameter("shortest", POSITIVE, None)
@@ -42,8 +56,8 @@ TEXT_SOURCES: Mapping[str, SourceKind] = {
     ),
     "pairs": SourceKind(
         texts.open_pairs,
-        (Parameter("source", TEXT), Parameter("target", TEXT), *_PAIRS, _ENCODING),
-        'a row for each line of two files: `source["source"]`, `source["target"]`',
+        (Parameter("source", TEXT), Parameter("target", TEXT, None), *_SIDES, _ENCODING),
+        'a row for each line of two files, or of one with TABs: `source["source"]`, `source["target"]`',
     ),
 }
 

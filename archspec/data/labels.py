@@ -28,11 +28,16 @@ def bind_classes(drafts: Sequence[FieldDraft], sources: Mapping[str, Rows], prob
     return classes
 
 
-def with_classes(draft: FieldDraft, classes: Mapping[str, tuple[str, ...]]) -> FieldDraft:
-    """`draft` with the names of its classes in its recipe."""
+def with_classes(drafts: Sequence[FieldDraft], classes: Mapping[str, tuple[str, ...]]) -> list[FieldDraft]:
+    """`drafts` with the names of the classes in the recipes of labels; without those whose classes are not known."""
+    return [fitted for draft in drafts if (fitted := _with_classes(draft, classes))]
+
+
+def _with_classes(draft: FieldDraft, classes: Mapping[str, tuple[str, ...]]) -> FieldDraft | None:
     if draft.of is None or not isinstance(draft.recipe, Labels):
         return draft
-    return replace(draft, recipe=replace(draft.recipe, classes=classes[draft.of.name]))
+    names = classes.get(draft.of.name)
+    return replace(draft, recipe=replace(draft.recipe, classes=names)) if names is not None else None
 
 
 def _names(drafts: Sequence[FieldDraft], sources: Mapping[str, Rows]) -> tuple[str, ...]:

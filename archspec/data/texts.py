@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, NoReturn
 
@@ -169,24 +169,35 @@ def _fits(name: str, piece: str) -> bool:
 
 
 def open_pairs(folder: Folder, settings: Settings, span: Span) -> Source:
-    """Two files whose lines belong together, for each part."""
-    paths = {"train": (settings["source"], settings["target"])}
-    paths |= {part: settings[part] for part in PARTS[1:] if settings[part]}
-    parts = {part: _open_pair(folder, *names, settings["encoding"], span) for part, names in paths.items()}
+    """Two files whose lines belong together, or one with a TAB between the sides, for each part."""
+    first = settings["source"] if settings["target"] is None else (settings["source"], settings["target"])
+    files = {"train": first} | {part: settings[part] for part in PARTS[1:] if settings[part]}
+    parts = {part: _open_pair(folder, names, settings["encoding"], span) for part, names in files.items()}
     return Source(f"{settings['source']}:{span.line}:{span.column}", parts, span)
 
 
-def _open_pair(folder: Folder, source: str, target: str, encoding: str, span: Span) -> Opened:
+def _open_pair(folder: Folder, names: str | tuple[str, str], encoding: str, span: Span) -> Opened:
     """A pair with a blank side is left out: there is nothing to learn from it."""
-    sides = [_all_lines(decode(name, folder.read(name, span), encoding, span)) for name in (source, target)]
+    files = (names,) if isinstance(names, str) else names
+    texts = [_all_lines(decode(name, folder.read(name, span), encoding, span)) for name in files]
+    sides = _divided(files[0], texts[0], span) if len(texts) == 1 else texts
     if len(sides[0]) != len(sides[1]):
-        _fail_pair(source, target, len(sides[0]), len(sides[1]), span)
+        _fail_pair(files[0], files[-1], len(sides[0]), len(sides[1]), span)
     kept = [row for row, pair in enumerate(zip(*sides, strict=True)) if all(text.strip() for text in pair)]
     if not kept:
-        raise problem("D14", f"{quoted(source)} and {quoted(target)} have no line with text in both", span)
+        raise problem("D14", f"{' and '.join(map(quoted, files))} have no line with text on both sides", span)
     columns: dict[str, Column] = {"source": tuple(sides[0][k] for k in kept), "target": tuple(sides[1][k] for k in kept)}
     lines = np.array(kept, np.int64) + 1
-    return Opened(source, ("source", "target"), lambda wanted, seed: Part(columns, lines))
+    return Opened(files[0], ("source", "target"), lambda wanted, seed: Part(columns, lines))
+
+
+def _divided(path: str, lines: Sequence[str], span: Span) -> list[list[str]]:
+    """The two sides of lines; what stands after a second TAB is left out."""
+    rows = [(line.split("\t") if line.strip() else ["", ""]) for line in lines]
+    for number, row in enumerate(rows, 1):
+        if len(row) < 2:
+            raise problem("D15", f"line {number} of {quoted(path)} has no TAB between its sides", span)
+    return [[row[side] for row in rows] for side in (0, 1)]
 
 
 def _all_lines(text: str) -> list[str]:

@@ -5,6 +5,8 @@ import gzip
 import numpy as np
 import pytest
 from data_helpers import bind_lines, same
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from archspec.diagnostics import ArchError
 
@@ -171,6 +173,44 @@ def test_pairs(tmp_path):
     assert {part: rows.tolist() for part, rows in dataset.parts.items()} == {"train": [0, 1], "validation": [2]}
     with pytest.raises(ArchError, match="no other file can stand in"):
         dataset.apply(tmp_path / "a.en")
+
+
+def test_pairs_in_one_file(tmp_path):
+    write(
+        tmp_path,
+        t_tsv='"Go," he said.\tVa !\tby someone\n\nRun\tCours\n \tx\n',
+        u_tsv="Go\tVa\n",
+        bad_tsv="Go\tVa\nRun Cours\n",
+    )
+    lines = 'p = pairs("{}", test="u.tsv")\nx[B,S]: V = p["source"] |> words\ny[B,T]: W = p["target"] |> words'
+    dataset = bind_lines(lines.format("t.tsv"), tmp_path)
+    assert words(dataset) == ['"Go,"·he·said.', "Run", "<unknown>"]
+    assert words(dataset, "y") == ["Va·!", "Cours", "Va"]
+    assert dataset.parts["test"].tolist() == [2]
+    with pytest.raises(ArchError, match=r"line 2 of `bad\.tsv` has no TAB between its sides"):
+        bind_lines(lines.format("bad.tsv"), tmp_path)
+
+
+LETTERS = st.text("ab \t\n\r#.-1é\x85\u2028\x00", max_size=40)
+CALLS = ["text", "lines", "labelled", "conll", "pairs", "folder"]
+
+
+@settings(deadline=None, max_examples=200)
+@given(LETTERS | st.binary(max_size=40), st.sampled_from(CALLS), st.sampled_from(["chars", "words", "words |> shifted"]))
+def test_any_file_gives_rows_or_located_mistakes(tmp_path_factory, content, call, steps):
+    folder = tmp_path_factory.getbasetemp() / "any"
+    folder.mkdir(exist_ok=True)
+    (folder / "t.txt").write_bytes(content if isinstance(content, bytes) else content.encode())
+    column = {"conll": "c0", "pairs": "target"}.get(call, "text")
+    fields = "x[B,T]: V, y[B,T]: V" if "shifted" in steps else "x[B,T]: V"
+    cutting = " |> windows(2)" if call == "text" and "shifted" not in steps else ""
+    fields = "x[B,N]: V, y[B,N]: V" if cutting else fields
+    try:
+        dataset = bind_lines(f's = {call}("t.txt")\n{fields} = s["{column}"] |> {steps}{cutting}', folder)
+    except ArchError as error:
+        assert all(d.span is not None for d in error.diagnostics)
+    else:
+        assert dataset.rows > 0 and len(dataset.parts["train"]) > 0
 
 
 def test_text_beside_numbers_in_a_table(tmp_path):

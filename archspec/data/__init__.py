@@ -2,6 +2,7 @@
 
 from archspec.data.bind import bind
 from archspec.data.dataset import Dataset, Field
+from archspec.data.ragged import Ragged
 from archspec.data.random import permutation
 
-__all__ = ["Dataset", "Field", "bind", "permutation"]
+__all__ = ["Dataset", "Field", "Ragged", "bind", "permutation"]

@@ -255,3 +255,21 @@ def test_columns_over_a_ragged_axis_are_ragged(tmp_path):
     dataset = bind_lines('s = csv("t.csv")\nx[B,T] = s["*"]', tmp_path)
     assert same(dataset.field("x").array, [[1, 2], [3, 4]])
     assert dataset.dims == {}
+
+
+def test_a_decoder_shares_the_vocabulary_of_its_source(tmp_path):
+    lines = """s = reversing(rows=5, length=4, shortest=2)
+    src[B,S]: V = s["input"] |> words
+    tgt[B,T]: V, next[B,T]: V = s["target"] |> words |> shifted"""
+    dataset = bind_lines(lines, tmp_path)
+    assert dataset.classes["V"][:3] == (UNKNOWN, START, END)
+    assert [row[::-1] for row in strings(dataset, "src")] == [row[1:] for row in strings(dataset, "tgt")]
+    assert dataset.encode("src", ["1 2"]).lengths.tolist() == [2]
+
+
+def test_text_in_another_table(tmp_path):
+    (tmp_path / "t.csv").write_text("title,n\na b,1\nb,2\n")
+    (tmp_path / "new.csv").write_text("title\nb b zzz\n")
+    dataset = bind_lines('s = csv("t.csv")\nx[B,T]: V = s["title"] |> words\ny[B] = s["n"]', tmp_path)
+    new = dataset.apply(tmp_path / "new.csv")
+    assert list(new) == ["x"] and same(new["x"], [[1, 1, 0]])

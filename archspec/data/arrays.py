@@ -6,10 +6,8 @@ import io
 import math
 import re
 import struct
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
-from typing import IO, Any, Literal, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +18,9 @@ from archspec.data.problems import counted, problem, quoted, similar_columns
 from archspec.data.texts import one_file_each
 from archspec.data.values import PARTS, Source
 from archspec.diagnostics import Span
+
+if TYPE_CHECKING:
+    from zipfile import ZipFile
 
 MAX_ARRAYS = 1000
 MAX_AXES = 8
@@ -77,6 +78,8 @@ def open_npz(folder: Folder, settings: Settings, span: Span) -> Source:
 
 def _members(path: str, data: bytes, span: Span | None) -> tuple[str, ...]:
     """The names of the arrays, their sizes within bounds."""
+    import zipfile  # only specs with archives pay for it
+
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
@@ -91,6 +94,8 @@ def _members(path: str, data: bytes, span: Span | None) -> tuple[str, ...]:
 
 
 def _read_npz(path: str, data: bytes, wanted: frozenset[str], span: Span | None) -> Part:
+    import zipfile
+
     missing = sorted(wanted - set(names := _members(path, data, span)))
     if missing:
         message = f"{quoted(path)} has no array {quoted(missing[0])}"
@@ -102,14 +107,16 @@ def _read_npz(path: str, data: bytes, wanted: frozenset[str], span: Span | None)
     return Part(columns, _count(next(iter(rows.values()), 0)))
 
 
-_DAMAGED = (ValueError, EOFError, OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error, struct.error)
 # https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html; NumPy itself would evaluate the header.
 _HEADER = re.compile(rb"\{'descr': (.+), 'fortran_order': (True|False), 'shape': \(([0-9, ]*)\),? *\} *\n?")
 _NUMBERS = re.compile(rb"'([<>|=]?(?:b1|[iu][1248]|f[248]))'")
 _LONGEST_HEADER = 10_000
 
 
-def _read_member(path: str, archive: zipfile.ZipFile, name: str, span: Span | None) -> Array:
+def _read_member(path: str, archive: ZipFile, name: str, span: Span | None) -> Array:
+    from zipfile import BadZipFile
+    from zlib import error as zlib_error
+
     try:
         with archive.open(f"{name}.npy") as file:
             shape, order, dtype = _header(file)
@@ -117,7 +124,7 @@ def _read_member(path: str, archive: zipfile.ZipFile, name: str, span: Span | No
             body = file.read() if dtype and nbytes <= MAX_BYTES else b""
             if dtype and len(body) != nbytes:
                 raise EOFError
-    except _DAMAGED:
+    except (ValueError, EOFError, OSError, RuntimeError, NotImplementedError, BadZipFile, zlib_error, struct.error):
         raise problem("D28", f"array {quoted(name)} of {quoted(path)} is damaged", span) from None
     if not dtype:
         hint = "objects are never read: they could run code"

@@ -53,7 +53,63 @@ train {
   "m/*.W" { decay = 0.1; lr = 0.2 }
 }
 """
-TEXTS = [*(path.read_text("utf-8") for path in sorted(SPECS.glob("*.arch"))), MANY, MANY, MANY]
+LOOPS = """let E = 8, N = 2, causal = true
+dim B, S, T?, V = 5, K = 3
+block cell(x[.., T, D], H, p=0.1) -> (y[.., T, H], f[.., H]) {
+  weight W[D, 4*H] ~ glorot
+  weight U[H, 4*H] ~ orthogonal
+  over t in T {
+    state y[.., H] = 0, c[.., H] = 1
+    i, g, o, q = split(x[t] @ W + y[t-1] @ U, 4)
+    c[t] = sigmoid(g) * c[t-1] + sigmoid(i) * tanh(q) + 0.1 * t
+    y[t] = sigmoid(o) * tanh(c[t]) |> dropout(p)
+  }
+  f = last[T](y)
+}
+block attend(x[B,T,D], m[B,S,E], N, causal=false) -> y[B,T,D] {
+  require D % N == 0 : "{D} {N}"
+  let Q = D / N
+  q = x |> linear(N, Q)
+  k = m |> linear(N, Q)
+  s[b,n,i,j] = sum[c](q[b,i,n,c] * k[b,j,n,c]) / sqrt(Q)
+  a[b,n,i,j] = softmax[j where j <= i or not causal](s[b,n,i,j])
+  o[b,i,n,c] = sum[j](a[b,n,i,j] * k[b,j,n,c])
+  y = o |> linear[N,Q](D)
+}
+block wave[T](D) -> y[T, D] {
+  y[t in T, d in D] = where(d % 2 == 0, sin(t / 10000^(d / D)), cos(t))
+}
+model m(words[B,T]: V, w[B,S,E]) -> (z[B,K], c[B]: K) {
+  layer emb = embed(V, E)
+  layer pos = embed(50, E)
+  x = emb(words) + pos(iota[T]) + wave[T](E)
+  h, f = cell(x, E)
+  r = attend(h, h, N, causal=causal) + attend(h, w, 4)
+  weight F[3, E, E] ~ he
+  g[b, t in T, o] = sum[u in 3, c](x[b, t + u - 1, c] * F[u,c,o])
+  e[b,t,v] = sum[d](g[b,t,d] * emb.W[v,d]) - log_softmax[v](r[b,t,v + 1] * emb.W[v,0])
+  over t in T reversed {
+    state u[B,E] = f, n[] = 1
+    u0 = u[t+1] + h[t]
+    over s in S {
+      state k[B,E] = u0
+      k[b,s,d] = 0.5 * k[b,s-1,d] + w[b,s,d] * x[b,t-1,d]
+    }
+    n[t] = n[t+1] * 0.5
+    u[t] = tanh(u0) + sum[S](k) * n[t]
+    v[b,t] = sum[d](u[b,t,d]^2)
+  }
+  d = flip[T](u) * first[T](r) + (concat(x, x) |> linear(E))
+  y = flatten[S,E](w) |> unflatten[E*S](E, S)
+  q = running(mean[B,T](x), momentum=0.2)
+  z = mean[T](d) + max[T](r) * q + mean[T where v > 1](u) + sum[S](y) |> linear(K)
+  c = argmax[K](z)
+}
+train {
+  loss = mean(z ^ 2) + sum[i](z[0,i] * 2) + mean(logsumexp[T](e))
+}
+"""
+TEXTS = [*(path.read_text("utf-8") for path in sorted(SPECS.glob("*.arch"))), MANY, MANY, LOOPS, LOOPS]
 BASES = [tokenize(Source("", text)) for text in TEXTS]
 NAMES = sorted(
     {t.text for base in BASES for t in base if t.kind == "NAME"} | {"linear", "softmax", "concat", "self", "__doc__"}
@@ -104,8 +160,9 @@ def line_moved(words: list[Token], draw: random.Random) -> None:
 CHANGES = [*[with_name] * 12, *[with_number] * 4, without, doubled, swapped, with_word, line_moved]
 
 
-def test_the_spec_to_change_is_valid():
-    archspec.loads(MANY).check()
+@pytest.mark.parametrize("text", [MANY, LOOPS])
+def test_the_spec_to_change_is_valid(text):
+    archspec.loads(text).check()
 
 
 @pytest.mark.parametrize("seed", range(4))

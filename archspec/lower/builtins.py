@@ -22,7 +22,7 @@ Positional = Sequence[tuple[Value, Span]]
 Named = Mapping[str, tuple[Value, syntax.Argument]]
 
 REDUCTIONS = ("sum", "mean", "max", "min", "argmax")
-SPECIAL = ("one_hot", "iota", "dropout", "masked", "valid")
+SPECIAL = ("one_hot", "iota", "dropout", "noise", "masked", "valid")
 ELEMENTWISE = tuple(n for n in OPS.spoken("map") if n not in SPECIAL)
 BUILTINS = (*REDUCTIONS, *SPECIAL, *STRUCTURE, *ELEMENTWISE)
 IN_BRACKETS = ("iota", "masked", "valid")
@@ -45,6 +45,8 @@ def call_builtin(function: Builtin, positional: Positional, named: Named, span: 
         return _elementwise(PAIRWISE[name], positional, span, scope)
     if name in REDUCTIONS:
         return _reduction(function, positional, span, scope)
+    if name == "noise":
+        return _noise(positional, span, scope)
     if name == "one_hot":
         return _one_hot(positional, span, scope)
     if name in IN_BRACKETS:
@@ -106,6 +108,8 @@ def _reduced_loops(function: Builtin, axes: Sequence[Axis], span: Span, scope: S
     for number in function.axes:
         axis = axis_of(number, scope.context)
         matches = [i for i, a in enumerate(axes) if a == axis]
+        if not matches and scope.frame is not None and (index := scope.frame.name_of(axis)) is not None:
+            raise ArchError(unused_index(function.name, index, span))
         if len(matches) != 1:
             message = f"`{function.name}` over {axis}: {shape_text(axes)} has no axis `{axis}`"
             hints = did_you_mean(str(axis), map(str, axes))
@@ -117,6 +121,12 @@ def _reduced_loops(function: Builtin, axes: Sequence[Axis], span: Span, scope: S
     if len(set(found)) != len(found):
         raise ArchError(Diagnostic("S08", f"`{function.name}` names an axis twice", span))
     return found
+
+
+def unused_index(name: str, index: str, span: Span) -> Diagnostic:
+    """The error for a reduction over an index that nothing in it has."""
+    hint = f"give a subscript `{index}` to what is reduced, or leave the reduction out"
+    return Diagnostic("S08", f"`{name}[{index}]`: nothing in it hangs on the index `{index}`", span, hints=(hint,))
 
 
 def _one_hot(positional: Positional, span: Span, scope: Scope) -> Tensor:
@@ -173,15 +183,24 @@ def _dropout(positional: Positional, named: Named, span: Span, scope: Scope) -> 
     if not isinstance(rate, Num) or rate.value is None or not 0 <= rate.value < 1:
         shown = rate.text if isinstance(rate, Num) else kind_of(rate)
         raise ArchError(Diagnostic("S07", f"the rate of `dropout` must lie in [0, 1), not {shown}", span))
-    return Tensor(_dropout_term(x, float(rate.value), scope).value)
+    return Tensor(_random_term("dropout", x, scope, rate=float(rate.value)).value)
 
 
-def _dropout_term(x: Tensor, rate: float, scope: Scope) -> Term:
+def _noise(positional: Positional, span: Span, scope: Scope) -> Tensor:
+    """`noise(x)`: a normal draw for every element of x; a node of its own, since there is none in evaluation."""
+    _expect("noise", positional, 1, span)
+    x = positional[0][0]
+    if not isinstance(x, Tensor) or scope.builder.node(x.value).dtype != FLOAT:
+        raise ArchError(Diagnostic("S09", "`noise` needs a tensor of numbers", span, hints=("x + 0.1 * noise(x)",)))
+    return Tensor(_random_term("noise", x, scope).value)
+
+
+def _random_term(name: str, x: Tensor, scope: Scope, **attributes: float) -> Term:
     loops = Loops(scope.builder, scope.builder.node(x.value).axes)
-    stream = _own_stream(scope.child(scope.numbered("dropout")).path, scope)
-    term = loops.map("dropout", loops.term(x.value), rate=rate, stream=stream)
+    stream = _own_stream(scope.child(scope.numbered(name)).path, scope)
+    term = loops.map(name, loops.term(x.value), **attributes, stream=stream)
     node = scope.builder.nodes[term.value]
-    origin = replace(scope.builder.origin, path=scope.path, name="dropout")
+    origin = replace(scope.builder.origin, path=scope.path, name=name)
     scope.builder.nodes[term.value] = replace(node, origin=origin)
     return term
 

@@ -84,7 +84,7 @@ def _in_order(
 
 
 def _extra_axis(extra: Axis, axes: Sequence[Axis], left: Sequence[IndexName], span: Span, frame: Frame) -> Diagnostic:
-    name = next((i.name for i in frame.known.values() if i.axis == extra), None)
+    name = frame.name_of(extra)
     if name is not None:
         hint = f"put it on the left, or reduce over it: sum[{name}](…)"
         return Diagnostic("S08", f"the index `{name}` stays on the right and is not on the left", span, hints=(hint,))

@@ -203,8 +203,10 @@ def _is_sum_of_product(function: Value, node: syntax.Call, scope: Scope) -> bool
     """Whether this is the sum of a product over indices, which is contracted."""
     if not isinstance(function, Builtin) or function.name not in ("sum", "mean") or scope.frame is None:
         return False
-    arguments = node.arguments
-    return bool(function.axes) and len(arguments) == 1 and not arguments[0].name and is_product(arguments[0].value)
+    arguments, known = node.arguments, {axis.size for axis in scope.frame.axes}
+    if not function.axes or not {number.size for number in function.axes} <= known:
+        return False
+    return len(arguments) == 1 and not arguments[0].name and is_product(arguments[0].value)
 
 
 def _close(result: Value, node: syntax.Call, scope: Scope) -> None:

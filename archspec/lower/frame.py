@@ -46,6 +46,10 @@ class Frame:
             self.known[name, real] = IndexName(name, axis, real)
         return self.known[name, real]
 
+    def name_of(self, axis: Axis) -> str | None:
+        """The index that runs along an axis of the equation."""
+        return next((i.name for i in self.known.values() if i.axis == axis), None)
+
     def _private(self, real: Axis) -> Axis:
         context = self.outer.context
         name = f"{real}'"

@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
-from archspec.diagnostics import ArchError, Diagnostic
+from archspec.diagnostics import ArchError, Diagnostic, Span
 from archspec.frontend import syntax
 from archspec.ir.build import Loops, Term
 from archspec.ir.graph import FLOAT
 from archspec.lower.align import combine, held_by
+from archspec.lower.builtins import unused_index
 from archspec.lower.masks import count_of, length_of, row_of
 from archspec.lower.scope import Scope
 from archspec.lower.values import Builtin, Num, Tensor, Value, kind_of
@@ -49,6 +50,7 @@ def sum_of_product(function: Builtin, node: syntax.Expression, scope: Scope) -> 
     for factor, divides in _factors(node):
         _take(product, factor, divides, scope)
     mask = _mask(product, function.mask, scope)
+    _check_used(function.name, product, mask, node.span, scope)
     total = _contracted(product, mask)
     if function.name == "mean":
         total = total / (loops.extent(over) if mask is None else count_of(mask, over).apply("maximum", loops.number(1.0)))
@@ -108,6 +110,14 @@ def _mask(product: Product, where: Tensor | None, scope: Scope) -> Term | None:
     return kept
 
 
+def _check_used(name: str, product: Product, mask: Term | None, span: Span, scope: Scope) -> None:
+    used = {i for t in product.inner for i in t.index} | set(mask.index if mask is not None else ())
+    for loop in product.over:
+        if loop not in used:
+            assert scope.frame is not None
+            raise ArchError(unused_index(name, scope.frame.name_of(product.loops.axes[loop]) or "", span))
+
+
 def _outside(product: Product, scope: Scope) -> Iterator[int]:
     for value, _ in product.outer:
         yield from _loops_of(value, product.loops, scope)
@@ -117,16 +127,11 @@ def _contracted(product: Product, mask: Term | None) -> Term:
     loops, terms = product.loops, product.inner
     if mask is not None:
         terms = _masked(terms, mask)
-    summed = list(terms)
     while len(terms) > MOST_FACTORS:
         terms = [terms[0] * terms[1], *terms[2:]]
     while len(terms) > 1:
         terms = _joined(loops, terms, set(product.over))
-    if not terms:
-        return loops.extent(product.over)
-    total = loops.reduce("sum", terms[0], product.over) if set(terms[0].index) & set(product.over) else terms[0]
-    unsummed = [i for i in product.over if not any(i in t.index for t in summed)]
-    return total * loops.extent(unsummed) if unsummed else total
+    return loops.reduce("sum", terms[0], product.over) if set(terms[0].index) & set(product.over) else terms[0]
 
 
 def _masked(terms: Sequence[Term], mask: Term) -> list[Term]:

@@ -280,19 +280,25 @@ class _Lift:
         self.new: dict[int, int] = {}
 
     def _hanging(self) -> set[int]:
-        """The nodes that read something at the step, a delay, or one of these."""
-        builder, found, before = self.builder, set[int](), -1
-        while len(found) != before:
-            before = len(found)
-            for value in range(self.start, len(builder.nodes)):
-                if value not in found and self._hangs(value, builder.nodes[value], found):
-                    found.add(value)
+        """The nodes that read something at the step, its delays, and all that hang on one of these."""
+        builder, found = self.builder, set[int]()
+        readers: dict[int, list[int]] = {}
+        for value in range(self.start, len(builder.nodes)):
+            for operand in builder.nodes[value].operands:
+                readers.setdefault(operand.value, []).append(value)
+        for delay, link in builder.links.items():
+            readers.setdefault(link, []).append(delay)
+        stack = [v for v in range(self.start, len(builder.nodes)) if self._is_marked(builder.nodes[v])]
+        while stack:
+            value = stack.pop()
+            if value not in found:
+                found.add(value)
+                stack += readers.get(value, [])
         return found
 
-    def _hangs(self, value: int, node: Node, found: set[int]) -> bool:
-        if node.op == "delay" and (node.attribute("along") == self.marker or self.builder.links.get(value) in found):
-            return True
-        return any(o.value in found or self.marker in o.index for o in node.operands)
+    def _is_marked(self, node: Node) -> bool:
+        own = node.op == "delay" and node.attribute("along") == self.marker
+        return own or any(self.marker in o.index for o in node.operands)
 
     def run(self) -> None:
         builder = self.builder

@@ -100,7 +100,7 @@ class Stages:
         from archspec.differentiate import differentiate, for_training
 
         self._need_loss()
-        return verify(differentiate(verify(for_training(only(self.graph, ["loss", *self._carried])))))
+        return verify(differentiate(verify(for_training(only(self.graph, ["loss", *self._carried], self.lowered.inputs)))))
 
     @cached_property
     def optimised(self) -> Graph:
@@ -113,7 +113,7 @@ class Stages:
         from archspec.differentiate import for_evaluation
         from archspec.optimise import optimise
 
-        graph = only(verify(for_evaluation(self.graph)), outputs)
+        graph = only(verify(for_evaluation(self.graph)), outputs, self.lowered.inputs)
         return optimise(graph)
 
     def _need_loss(self) -> None:
@@ -122,11 +122,11 @@ class Stages:
             raise ArchError(Diagnostic("R03", "the spec has no `train` section, so there is no loss", hints=(hint,)))
 
 
-def only(graph: Graph, outputs: Any) -> Graph:
-    """The graph cut down to some outputs and to the inputs that they hang on."""
+def only(graph: Graph, outputs: Any, kept: tuple[str, ...] = ()) -> Graph:
+    """The graph cut down to some outputs, the inputs `kept`, whose shapes tell sizes, and those that they hang on."""
     wanted = {name: graph.outputs[name] for name in outputs}
     live = graph.reached(wanted.values())
-    inputs = {name: v for name, v in graph.inputs.items() if v in live}
+    inputs = {name: v for name, v in graph.inputs.items() if v in live or name in kept}
     return replace(graph, outputs=wanted, inputs=inputs)
 
 

@@ -39,6 +39,7 @@ BUILT = {
     "one_hot": ("one_hot(y)", "1 at the index and 0 elsewhere, along the axis that `y` indexes, which comes last", False),
     "iota": ("iota[T]", "0, 1, 2, … along `T`, as indices into `T`; `number(iota[T])` makes them numbers", False),
     "dropout": ("dropout(x, p=0.5)", "x / (1 - p) with probability 1 - p, else 0, in training; x in evaluation", True),
+    "noise": ("noise(x)", "a standard normal number for every element of x in training; 0 in evaluation", False),
     "masked": ("masked[D]", "whether anything is left out along `D`, decided when the spec is read", False),
     "valid": ("valid[D]", "which points along `D` are not left out, as truth values", False),
     "concat": ("concat(a, b, …)", "one after another along the last axis; `concat[T](a, b)` along another", True),

@@ -58,8 +58,10 @@ class Spec:
         if section is None:
             hint = 'data { source = csv("digits.csv") … }'
             raise ArchError(Diagnostic("D01", f"`{self.source.path}` has no `data` section", hints=(hint,)))
+        from archspec.lower.model import ragged_dims
+
         settings, dims = self._names()
-        return bind(section, dims, settings, self.folder, self.allow, seed)
+        return bind(section, dims, settings, self.folder, self.allow, seed, ragged_dims(self.file))
 
     def _names(self) -> tuple[Mapping[str, Any], Mapping[str, int | None]]:
         from archspec.lower.model import top_names

@@ -177,8 +177,8 @@ class _Printer:
             if guard.divisor.constant == 1:
                 self.line(f"{guard.name} = {at}")
             else:
-                self.line(f"{guard.name} = ({at}) // {_factor(guard.divisor)}")
-                tests.append(f"{guard.name} * {_factor(guard.divisor)} == {at}")
+                self.line(f"{guard.name} = ({at}) // {_divisor(guard.divisor)}")
+                tests.append(f"{guard.name} * {_divisor(guard.divisor)} == {at}")
             tests.append(f"0 <= {guard.name} < {_factor(guard.extent)}")
         element = f"{s.parameter}[{offset_text(s.offset)}]" + (" != 0" if s.dtype == "bool" else "")
         fill = constant_text(s.fill.value, s.fill.dtype)
@@ -234,8 +234,8 @@ class _Printer:
     def _split(self, s: k.Split) -> None:
         rest = s.of
         for name, extent in zip(reversed(s.names[1:]), reversed(s.extents[1:]), strict=True):
-            self.line(f"{name} = ({rest}) % {_factor(extent)}")
-            rest = f"({rest}) // {_factor(extent)}"
+            self.line(f"{name} = ({rest}) % {_divisor(extent)}")
+            rest = f"({rest}) // {_divisor(extent)}"
         self.line(f"{s.names[0]} = {rest}")
 
     def _for(self, s: k.For) -> None:
@@ -445,6 +445,12 @@ def size_text(size: Size) -> str:
 def _factor(size: Size) -> str:
     text = size_text(size)
     return f"({text})" if " " in text else text
+
+
+def _divisor(size: Size) -> str:
+    """`4`, `(2*T)`: what stands after `//` or `%`."""
+    text = size_text(size)
+    return text if size.constant is not None or text.isidentifier() else f"({text})"
 
 
 def offset_text(offset: k.Offset) -> str:

@@ -23,7 +23,7 @@ from types import MappingProxyType
 from typing import Any
 
 from archspec.diagnostics import Span
-from archspec.ir.sizes import Axis, Size, shape_text
+from archspec.ir.sizes import ONE, ZERO, Axis, Size, shape_text
 
 FLOAT, INT, BOOL = "float", "int", "bool"
 IMPLICIT = frozenset({"window", "concat", "reshape"})
@@ -45,27 +45,27 @@ class Place:
     """
 
     terms: tuple[tuple[int, Size], ...]
-    offset: Size = Size.number(0)
-    divisor: Size = Size.number(1)
+    offset: Size = ZERO
+    divisor: Size = ONE
 
     @staticmethod
     def loop(number: int) -> Place:
-        return Place(((number, Size.number(1)),))
+        return Place(((number, ONE),))
 
     @property
     def plain(self) -> int | None:
         """The loop that walks along the axis from end to end, where it is one."""
-        simple = len(self.terms) == 1 and not self.offset.terms and self.divisor == Size.number(1)
-        return self.terms[0][0] if simple and self.terms[0][1] == Size.number(1) else None
+        simple = len(self.terms) == 1 and not self.offset.terms and self.divisor == ONE
+        return self.terms[0][0] if simple and self.terms[0][1] == ONE else None
 
     def shifted(self, by: int) -> Place:
         """The same with all loops renumbered upwards."""
         return replace(self, terms=tuple((loop + by, factor) for loop, factor in self.terms))
 
     def __str__(self) -> str:
-        parts = [f"i{loop}" if factor == Size.number(1) else f"i{loop}*({factor})" for loop, factor in self.terms]
+        parts = [f"i{loop}" if factor == ONE else f"i{loop}*({factor})" for loop, factor in self.terms]
         whole = " + ".join([*parts, *([str(self.offset)] if self.offset.terms or not parts else [])])
-        return whole if self.divisor == Size.number(1) else f"({whole})/{self.divisor}"
+        return whole if self.divisor == ONE else f"({whole})/{self.divisor}"
 
 
 @dataclass(frozen=True)

@@ -59,3 +59,13 @@ OPS.add(
         cheap=True,
     )
 )
+OPS.add(
+    Op(
+        "noise",
+        "map",
+        1,
+        "a standard normal number for every element of a, drawn anew at every step of training; 0 in evaluation",
+        reference=lambda np, a: 0.0 * a,
+        cheap=True,
+    )
+)

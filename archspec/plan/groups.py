@@ -231,6 +231,8 @@ class _Fusion:
 
     def _may_hold(self, group: Group, places: dict[int, tuple[int, ...]], last: int) -> bool:
         loops = set(places[last])
+        if group.kind == SCATTER:
+            return False
         if OPS[self.graph.nodes[last].op].kind == "reduce":
             return self._reduces_rows(group, last, places[last])
         if group.kind == COLUMNS:

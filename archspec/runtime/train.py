@@ -19,7 +19,8 @@ from archspec.runtime.program import Program
 from archspec.runtime.stage import Array
 
 EVALUATION_ROWS = 1024
-WIDE = 1024  # elements of a row beyond which batches for figures are as small as those for training
+EVALUATION_ELEMENTS = 16_384
+FINAL_ROWS = 50_000  # of a larger training part the last epoch's loss stands for its figures
 DEFAULT_EPOCHS = 10
 Record = dict[str, Any]
 
@@ -46,9 +47,9 @@ class Batches:
     targets: tuple[str, ...] = ()
 
     @property
-    def small(self) -> bool:
-        """Whether rows are so short that many of them fit into one batch for figures."""
-        return all(not isinstance(a, Ragged) and a[:1].size <= WIDE for a in self.arrays.values())
+    def row_elements(self) -> int:
+        """How many elements the longest input of a row has; of ragged ones the mean."""
+        return max((_row_elements(array) for array in self.arrays.values()), default=1)
 
 
 @dataclass
@@ -156,7 +157,7 @@ class _Loop:
             return {}
         totals: dict[str, float] = {}
         weight, arrays = 0.0, self.batches.arrays
-        size = EVALUATION_ROWS if self.batches.small else max(self.training.batch, 1)
+        size = max(self.training.batch, min(EVALUATION_ROWS, EVALUATION_ELEMENTS // self.batches.row_elements))
         for piece in self._walk(rows, lambda: in_order(arrays, rows, size)):
             count = self._count(piece)
             weight += count
@@ -183,4 +184,13 @@ class _Loop:
 
     def _final_figures(self) -> None:
         for part in ("train", "validation", "test"):
-            self.outcome.metrics |= self.figures(part)
+            if part == "train" and len(self.batches.parts[part]) > FINAL_ROWS and self.outcome.history:
+                self.outcome.metrics["train.loss"] = self.outcome.history[-1]["train.loss"]
+            else:
+                self.outcome.metrics |= self.figures(part)
+
+
+def _row_elements(array: Any) -> int:
+    if isinstance(array, Ragged):
+        return max(1, array.values.size // max(len(array), 1))
+    return max(1, int(array[:1].size))

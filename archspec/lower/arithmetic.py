@@ -107,6 +107,8 @@ def compare(operator: str, left: Value, right: Value, span: Span) -> Truth:
         return Truth(_COMPARE[operator](left.value, right.value))
     if type(left) is type(right) and isinstance(left, Text | Truth) and operator in ("==", "!="):
         return Truth(_COMPARE[operator](left, right))
+    if {type(left), type(right)} == {Num, Text} and operator in ("==", "!="):
+        return Truth(operator == "!=")  # a setting that is a number or a word: padding == "same"
     message = f"`{operator}` cannot compare {kind_of(left)} with {kind_of(right)}"
     raise ArchError(Diagnostic("S09", message, span))
 

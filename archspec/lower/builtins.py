@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
 from archspec.frontend import syntax
@@ -195,7 +196,7 @@ def _noise(positional: Positional, span: Span, scope: Scope) -> Tensor:
     return Tensor(_random_term("noise", x, scope).value)
 
 
-def _random_term(name: str, x: Tensor, scope: Scope, **attributes: float) -> Term:
+def _random_term(name: str, x: Tensor, scope: Scope, **attributes: Any) -> Term:
     loops = Loops(scope.builder, scope.builder.node(x.value).axes)
     stream = _own_stream(scope.child(scope.numbered(name)).path, scope)
     term = loops.map(name, loops.term(x.value), **attributes, stream=stream)

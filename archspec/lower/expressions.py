@@ -20,7 +20,7 @@ from archspec.lower.products import is_product, sum_of_product
 from archspec.lower.recipes import refine
 from archspec.lower.resolve import axis_number, decide, file_names, in_file, library_function, resolve
 from archspec.lower.scope import Scope, unknown_name
-from archspec.lower.subscripts import read_at, read_whole, step_number, value_of_base
+from archspec.lower.subscripts import read_at, read_whole, spread_name, step_number, value_of_base
 from archspec.lower.values import (
     Builtin,
     Function,
@@ -151,7 +151,7 @@ def _index(node: syntax.Index, scope: Scope) -> Value:
     if not isinstance(base, Builtin | Function):
         hint = "a bracket reads a tensor, `x[b,i]`, or names the axes of an op, `mean[D](x)`"
         raise ArchError(Diagnostic("S09", f"{kind_of(base)} takes no bracket", node.span, hints=(hint,)))
-    axes = tuple(_bracket_axis(i, scope) for i in node.indices)
+    axes = tuple(number for i in node.indices for number in _bracket_axes(i, scope))
     if isinstance(base, Function):
         return replace(_with_axes(base, axes, node), mask=mask_of(node, scope))
     if node.where is not None and base.name not in REDUCTIONS:
@@ -164,6 +164,16 @@ def _refuse_where(node: syntax.Index) -> None:
     if node.where is not None:
         hint = "where(condition, a, b) chooses element by element"
         raise ArchError(Diagnostic("S13", "`where` in a bracket belongs to a reduction", node.where.span, hints=(hint,)))
+
+
+def _bracket_axes(node: syntax.Expression, scope: Scope) -> tuple[Num, ...]:
+    """What one entry of the bracket names; `..` names all the leading axes of the block around."""
+    if not isinstance(node, syntax.Spread):
+        return (_bracket_axis(node, scope),)
+    axes = scope.leading(node.span)
+    if scope.frame is not None:
+        return tuple(_bracket_axis(syntax.Name(node.span, spread_name(k)), scope) for k in range(len(axes)))
+    return tuple(Num(a.size.evaluate(scope.builder.sizes), a.size) for a in axes)
 
 
 def _bracket_axis(node: syntax.Expression, scope: Scope) -> Num:

@@ -16,7 +16,7 @@ from archspec.lower.builtins import REDUCTIONS
 from archspec.lower.frame import Frame, work
 from archspec.lower.resolve import axis_number, decide
 from archspec.lower.scope import Scope, axis_of, names_in
-from archspec.lower.subscripts import parts_of, subscript_names, value_of_base
+from archspec.lower.subscripts import parts_of, spread_name, subscript_names, value_of_base
 from archspec.lower.values import Builtin, Function, IndexName, Series, Step, Tensor
 
 
@@ -131,14 +131,29 @@ def bound_scope(node: syntax.Call, scope: Scope) -> Scope:
         return scope
     inside = (node.arguments, node.function.where)
     fresh = [i for i in node.function.indices if _is_fresh(i, inside, base, scope)]
-    if not fresh:
+    spread = [i for i in node.function.indices if isinstance(i, syntax.Spread) and _reads_spread(inside, scope)]
+    if not fresh and not spread:
         return scope
     inner = scope.within({}, scope.frame or Frame(scope))
     what = f"`{base.name if isinstance(base, Builtin) else base.block.name}[…]`"
+    for dots in spread:
+        for k in range(len(scope.leading(dots.span))):
+            bind_index(spread_name(k), dots, inside, inner, what)
     for index in fresh:
         name = index.name if isinstance(index, syntax.Bound) else index.id if isinstance(index, syntax.Name) else ""
         bind_index(name, index, inside, inner, what)
     return inner
+
+
+def _reads_spread(node: object, scope: Scope) -> bool:
+    """Whether a tensor is read along `..` here: `x[..,c]`."""
+    if isinstance(node, tuple | list):
+        return any(_reads_spread(item, scope) for item in node)
+    if isinstance(node, syntax.Index) and any(isinstance(i, syntax.Spread) for i in node.indices):
+        return isinstance(value_of_base(node.value, scope), Tensor | Series)
+    return isinstance(node, syntax.Node) and any(
+        _reads_spread(v, scope) for v in vars(node).values() if isinstance(v, syntax.Node | tuple)
+    )
 
 
 def _is_fresh(index: syntax.Expression, inside: object, base: Builtin | Function, scope: Scope) -> bool:

@@ -352,8 +352,12 @@ class _Fusion:
         places = self._places(group, chain, {root: place})
         if places is None:  # something is read along two loops at once: it goes to memory first
             chain, places = [root], {root: place}
-            self._swap_last(group, lambda: [self._demand(o.value) for o in self.graph.nodes[root].operands])
+            self._swap_last(group, lambda: self._demand_operands(root))
         self._enter_new(group, chain, places)
+
+    def _demand_operands(self, value: int) -> None:
+        for operand in self.graph.nodes[value].operands:
+            self._demand(operand.value)
 
     def _enter_new(self, group: Group, chain: list[int], places: dict[int, tuple[int, ...]]) -> None:
         """Enters a chain into a group made for it, after storing what would be computed too often in it."""

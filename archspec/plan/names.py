@@ -44,7 +44,10 @@ def safe(name: str) -> str:
 # What the emitter writes itself, in every kernel and around a product; a number after `t` makes a temporary name.
 EMITTED = frozenset({"block", "blocks"})
 AROUND_PRODUCTS = frozenset(
-    "panels tiles work begin end low high block height p depth panel start top bottom b b_k tile_row first columns rows sums r t".split(),
+    (
+        "panels tiles work begin end low high block height p depth panel start top bottom b b_k tile_row first columns rows "
+        "sums r t"
+    ).split(),
 )
 TEMPORARY = re.compile(r"t\d+")
 

@@ -57,9 +57,9 @@ def _give_rooms(graph: Graph) -> Graph:
                 taken.add(operand.value)
             elif node.op == "delay":
                 value, operand = _start(builder, node, replace(operand, value=value))
-            elif k in strict_operands(node) and operand.value in virtual:
-                value = _copy_of(builder, value)
-            elif node.op == "reshape" and not _lies_in_order(graph, operand.value, virtual, owned):
+            elif (k in strict_operands(node) and operand.value in virtual) or (
+                node.op == "reshape" and not _lies_in_order(graph, operand.value, virtual, owned)
+            ):
                 value = _copy_of(builder, value)
             operands.append(replace(operand, value=value))
         new.append(builder.add(replace(node, operands=tuple(operands))))

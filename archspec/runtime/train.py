@@ -151,7 +151,8 @@ class _Loop:
         return counts(self.batches.arrays, self.batches.targets, rows)
 
     def figures(self, part: str) -> dict[str, float]:
-        """Loss and metrics of a part, each batch weighted by its rows, or steps where targets are ragged; nothing where the data have no such part."""
+        """Loss and metrics of a part, nothing where the data have none. A batch weighs as much as it has rows, or steps where
+        the targets are ragged."""
         rows = self.batches.parts.get(part)
         if rows is None or not len(rows):
             return {}

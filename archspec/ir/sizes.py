@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cache, reduce
 from operator import mul
 
 Monomial = tuple[str, ...]
@@ -21,20 +21,26 @@ class Size:
     terms: tuple[tuple[Monomial, int], ...]
 
     @staticmethod
+    @cache
     def number(value: int) -> Size:
-        return _collect([((), value)])
+        return Size((((), value),) if value else ())
 
     @staticmethod
+    @cache
     def symbol(name: str) -> Size:
-        return _collect([((name,), 1)])
+        return Size((((name,), 1),))
 
     def __add__(self, other: Size) -> Size:
+        if not self.terms or not other.terms:
+            return self if self.terms else other
         return _collect([*self.terms, *other.terms])
 
     def __sub__(self, other: Size) -> Size:
         return self + other * Size.number(-1)
 
     def __mul__(self, other: Size) -> Size:
+        if other.terms == _ONE or self.terms == _ONE:
+            return self if other.terms == _ONE else other
         return _collect((tuple(sorted(a + b)), m * n) for a, m in self.terms for b, n in other.terms)
 
     def divide(self, other: Size) -> Size:
@@ -57,13 +63,13 @@ class Size:
 
     def known(self, sizes: Mapping[str, int]) -> Size:
         """The same with the numbers of `sizes` put in for their symbols; what has no size yet stays."""
-        total = Size.number(0)
+        if not any(name in sizes for monomial, _ in self.terms for name in monomial):
+            return self
+        filled = []
         for monomial, coefficient in self.terms:
-            term = Size.number(coefficient)
-            for name in monomial:
-                term = term * (Size.number(sizes[name]) if name in sizes else Size.symbol(name))
-            total = total + term
-        return total
+            numbers = (sizes[name] for name in monomial if name in sizes)
+            filled.append((tuple(name for name in monomial if name not in sizes), reduce(mul, numbers, coefficient)))
+        return _collect(filled)
 
     def renamed(self, names: Mapping[str, str]) -> Size:
         """The same with other names for its symbols."""
@@ -85,7 +91,8 @@ class Size:
         return text.replace(" + -", " - ").replace(" ", "")
 
 
-ZERO, ONE = Size(()), Size((((), 1),))
+_ONE = (((), 1),)
+ZERO, ONE = Size(()), Size(_ONE)
 
 
 def _collect(terms: Iterable[tuple[Monomial, int]]) -> Size:

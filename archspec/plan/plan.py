@@ -85,15 +85,13 @@ class _Planner:
 
     def plan(self) -> Plan:
         graph = self.graph
-        own = {v: whole(v, n, graph.sizes) for v, n in graph if not is_view(graph, v) and v not in claims(graph)}
-        views = views_of(graph, {**own, **self._joins(graph)}, self._room)
+        claimed = claims(graph)
+        joins = {v for v, n in graph if n.op == "concat" and v not in claimed}  # those that lie in no other one
+        own = {v for v in range(len(graph.nodes)) if not is_view(graph, v) and v not in claimed}
+        given = {v: whole(v, graph.nodes[v], graph.sizes) for v in sorted(own | joins)}
+        views = views_of(graph, given, self._room)
         items = self._items(graph, views)
         return Plan(replace(graph, nodes=tuple(self.rooms), links={}), items, views)
-
-    def _joins(self, graph: Graph) -> dict[int, View]:
-        """Joins that lie in no other one are rooms under their own number."""
-        free = (v for v, n in graph if n.op == "concat" and v not in claims(graph))
-        return {v: whole(v, graph.nodes[v], graph.sizes) for v in free}
 
     def _room(self, node: Node) -> int:
         self.rooms.append(replace(node, op="room", operands=(), reduced=(), attributes=()))
@@ -153,20 +151,20 @@ class _Planner:
     ) -> Call:
         s = Scalars(graph, group, virtual, storage, views)
         emit = {PRODUCT: product_call, COLUMNS: columns_call, SCATTER: scatter_call}.get(group.kind, rows_call)
-        call = emit(s, equations(graph, group))
+        call = emit(s)
         arguments = tuple(
             _buffer(views[a]) if p.kind == "buffer" else a for p, a in zip(call.kernel.parameters, call.arguments, strict=True)
         )
         reads, writes = (tuple(dict.fromkeys(views[v].root for v in part)) for part in (call.reads, call.writes))
-        return Call(self._shared(call.kernel), arguments, reads, writes, call.origin)
+        return Call(self._shared(call.kernel, graph, group), arguments, reads, writes, call.origin)
 
-    def _shared(self, kernel: Kernel) -> Kernel:
-        """The first kernel with this structure, under a name that no other one has."""
+    def _shared(self, kernel: Kernel, graph: Graph, group: Group) -> Kernel:
+        """The first kernel with this structure, under a name that no other one has and with its equations."""
         if kernel.structure not in self.names:
             name = kernel.name
             self.taken[name] = self.taken.get(name, 0) + 1
             unique = name if self.taken[name] == 1 else f"{name}_{self.taken[name]}"
-            self.names[kernel.structure] = replace(kernel, name=unique)
+            self.names[kernel.structure] = replace(kernel, name=unique, equation=equations(graph, group))
         return self.names[kernel.structure]
 
 

@@ -93,7 +93,7 @@ def _last_run(loops: tuple[int, ...], extents: tuple[Size, ...], accesses: list[
     return tuple(i for run in runs[:-1] for i in run), runs[-1]
 
 
-def product_call(s: Scalars, equation: str) -> Call:
+def product_call(s: Scalars) -> Call:
     """The kernel of a contraction and the maps on its result, with its arguments."""
     graph, group = s.graph, s.group
     assert group.root is not None
@@ -102,7 +102,7 @@ def product_call(s: Scalars, equation: str) -> Call:
     assert arranged is not None
     s.names.taken |= AROUND_PRODUCTS
     s.parameters.scratch(extent(arranged.k, tuple(a.size.known(graph.sizes) for a in node.loops)))
-    return finish(s, group, _Products(s, node, arranged).body(), equation)
+    return finish(s, group, _Products(s, node, arranged).body())
 
 
 class _Products:

@@ -38,9 +38,9 @@ FLAT_BLOCK = 1024
 COLUMN_BLOCK = 64
 
 
-def rows_call(s: Scalars, equation: str) -> Call:
+def rows_call(s: Scalars) -> Call:
     """The kernel of a group of rows, with its arguments."""
-    return _Rows(s).call(equation)
+    return _Rows(s).call()
 
 
 class _Rows:
@@ -82,13 +82,13 @@ class _Rows:
 
     # --- the kernel -------------------------------------------------------------------------------------------
 
-    def call(self, equation: str) -> Call:
+    def call(self) -> Call:
         no_reductions = not any(OPS[self.graph.nodes[v].op].kind == "reduce" for v in self._members())
         if no_reductions and len(self.whole) == 1 and len(self.group.space) >= 1:
-            return self._flat(equation)
-        return self._nested(equation)
+            return self._flat()
+        return self._nested()
 
-    def _flat(self, equation: str) -> Call:
+    def _flat(self) -> Call:
         """Maps over buffers that lie alike: one loop over all elements, in blocks."""
         s, group = self.s, self.group
         start, i, count = (s.names.new(n) for n in ("start", "i", "count_"))
@@ -100,9 +100,9 @@ class _Rows:
         size = s.declare(extent(range(len(group.space)), s.extents))
         inside = (Within(i, count, tuple(body.statements)),)
         loop = Blocks(i, start, count, size, FLAT_BLOCK, inside)
-        return finish(s, group, (*top.statements, loop), equation)
+        return finish(s, group, (*top.statements, loop))
 
-    def _nested(self, equation: str) -> Call:
+    def _nested(self) -> Call:
         s, group = self.s, self.group
         top = Level(frozenset())
         row_variable, row_split = self._outer_counters()
@@ -117,7 +117,7 @@ class _Rows:
                 s.store(value, row)
         rows = s.declare(extent(group.outer_loops, s.extents))
         loop = For(row_variable, rows, (*row_split, *row.statements), "parallel")
-        return finish(s, group, (*top.statements, loop), equation)
+        return finish(s, group, (*top.statements, loop))
 
     def _outer_counters(self) -> tuple[str, tuple[Statement, ...]]:
         return counters(self.s, self.outer_runs, "row")
@@ -202,9 +202,9 @@ class _Rows:
         return found
 
 
-def columns_call(s: Scalars, equation: str) -> Call:
+def columns_call(s: Scalars) -> Call:
     """The kernel of a reduction over leading loops: blocks of columns, each summed down in order."""
-    return _Columns(s).call(equation)
+    return _Columns(s).call()
 
 
 class _Columns:
@@ -219,7 +219,7 @@ class _Columns:
         self.reduced_runs = merge(list(group.inner_loops), self.s.extents, accesses)
         self.column_runs = merge(list(columns), self.s.extents, accesses)
 
-    def call(self, equation: str) -> Call:
+    def call(self) -> Call:
         s, group = self.s, self.group
         s.parameters.scratch(self._block())
         top, outer = Level(frozenset()), Level(frozenset(group.outer_loops))
@@ -236,10 +236,10 @@ class _Columns:
         clear = Within(c, count, (Store("scratch", total, _identity(node.op), FLOAT),))
         blocks = self._blocks(c, start, count, (*outer.statements, clear, *inside, *after))
         if not group.outer:
-            return finish(s, group, (*top.statements, blocks), equation)
+            return finish(s, group, (*top.statements, blocks))
         rows = s.declare(extent(group.outer_loops, s.extents))
         loop = For(outer_variable, rows, (*outer_split, blocks), "parallel")
-        return finish(s, group, (*top.statements, loop), equation)
+        return finish(s, group, (*top.statements, loop))
 
     def _block(self) -> Size:
         return Size.number(COLUMN_BLOCK)

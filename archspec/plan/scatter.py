@@ -16,7 +16,7 @@ from archspec.plan.scalars import Scalars, short_name
 from archspec.plan.wrap import finish
 
 
-def scatter_call(s: Scalars, equation: str) -> Call:
+def scatter_call(s: Scalars) -> Call:
     """The kernel of a group with one scatter, with its arguments."""
     graph, group = s.graph, s.group
     assert group.root is not None
@@ -57,4 +57,4 @@ def scatter_call(s: Scalars, equation: str) -> Call:
     found = (Load(picked, dtype, s.buffer(ids.value), s.offset(reads[0])), When(picked, start, points, add))
     walk = loops(variables(nest), found)
     share = Share(start, points, s.declare(s.extents[axis]))
-    return finish(s, group, (share, clearing, walk), equation)
+    return finish(s, group, (share, clearing, walk))

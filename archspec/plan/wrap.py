@@ -9,7 +9,7 @@ from archspec.plan.names import safe
 from archspec.plan.scalars import Scalars
 
 
-def finish(s: Scalars, group: Group, body: tuple[Statement, ...], equation: str) -> Call:
+def finish(s: Scalars, group: Group, body: tuple[Statement, ...]) -> Call:
     """The call of the kernel with this body."""
     parameters = tuple(s.parameters.parameters.values())
     arguments = tuple(s.parameters.arguments)
@@ -17,7 +17,7 @@ def finish(s: Scalars, group: Group, body: tuple[Statement, ...], equation: str)
     places = {s.storage.get(v, v) for v in group.saved}
     writes = tuple(v for v in buffers if v in places)
     reads = tuple(v for v in buffers if v not in places or v not in group.saved)
-    kernel = Kernel(kernel_name(s.graph, group), parameters, body, equation)
+    kernel = Kernel(kernel_name(s.graph, group), parameters, body)
     origin = s.graph.nodes[max(group.saved)].origin
     return Call(kernel, arguments, reads, writes, origin)
 

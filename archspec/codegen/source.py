@@ -243,12 +243,14 @@ class _Printer:
         if s.kind == "parallel" and not self.shared:
             self.line(f"for {s.variable} in range({_share(extent, 0)}, {_share(extent, 1)}):")
             with _Nested(self, shared=True):
-                if any(isinstance(inner, k.For) for inner in s.body):
+                if any(isinstance(inner, k.For) and inner.kind == "serial" for inner in s.body):
                     self.line("fence()")
                 self._body(s.body)
         else:
             self.line(f"for {s.variable} in range({extent}):")
             with _Nested(self):
+                if s.kind == "row" and any(isinstance(inner, k.For) and inner.kind == "serial" for inner in s.body):
+                    self.line("fence()")
                 self._body(s.body)
 
     def _blocks(self, s: k.Blocks) -> None:

@@ -122,6 +122,9 @@ class _Reverse:
                 self._back_delay(value, node)
             if rule is None or not node.operands:
                 return
+            if OPS[node.op].kind == "reduce":
+                self._reduction(value, node)
+                return
             loops = Loops(builder, node.loops)
             dy = loops.term(self.parts[value][0])
             if node.op in IMPLICIT or OPS[node.op].kind in ("read", "scatter"):
@@ -130,11 +133,27 @@ class _Reverse:
             x = tuple(loops.term(o.value, o.index) for o in node.operands)
             y = loops.term(value)
             over = tuple(range(len(node.axes), len(node.loops)))
-            gradients = rule(x, y, dy, over) if OPS[node.op].kind != "map" else rule(x, y, dy)
+            gradients = rule(x, y, dy, over) if OPS[node.op].kind == "contract" else rule(x, y, dy)
             wanted = [(t, g) for t, g in zip(x, gradients, strict=True) if g is not None and t.value in self.reach]
             for term, gradient in wanted:
                 with builder.at(_origin(self.graph.nodes[term.value])):
                     self.parts.setdefault(term.value, []).append(_onto(loops, gradient, term))
+
+    def _reduction(self, value: int, node: Node) -> None:
+        """A reduction's gradient in the order of its operand's axes, so that what is made lies in memory as the operand does."""
+        operand, rule = node.operands[0], OPS[node.op].gradient
+        if rule is None or operand.value not in self.reach:
+            return
+        order = operand.index
+        loops = Loops(self.builder, tuple(node.loops[i] for i in order))
+        place = [order.index(i) for i in range(len(node.loops))]
+        rank = len(node.axes)
+        x = loops.term(operand.value)
+        y, dy = (loops.term(v, place[:rank]) for v in (value, self.parts[value][0]))
+        (gradient,) = rule((x,), y, dy, tuple(place[rank:]))
+        assert gradient is not None
+        with self.builder.at(_origin(self.graph.nodes[operand.value])):
+            self.parts.setdefault(operand.value, []).append(_onto(loops, gradient, x))
 
     def _structural(self, node: Node, gradients: tuple[int | None, ...]) -> None:
         for operand, gradient in zip(node.operands, gradients, strict=True):

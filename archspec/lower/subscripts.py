@@ -245,6 +245,8 @@ def _windowed(value: int, places: Sequence[Affine | None], scope: Scope) -> Tens
     used = [key for place in places if place is not None for key, _ in place.terms]
     steps = list(dict.fromkeys(k for k in used if isinstance(k, Step)))
     names = _ordered([k for k in used if isinstance(k, IndexName)], scope.frame)
+    if places and places[-1] is not None and places[-1].plain in names:  # the innermost axis stays the innermost
+        names = [*(n for n in names if n != places[-1].plain), *(n for n in names if n == places[-1].plain)]
     rest = [a for a, p in zip(scope.builder.node(value).axes, places, strict=True) if p is None]
     keys: list[Key] = [*steps, *names]
     axes = (*(k.axis for k in keys), *rest)

@@ -30,16 +30,23 @@ def _window(node: Node, dy: Term, operands: Sequence[int]) -> tuple[int | None, 
     if solved is None:
         return (_by_comparison(node, dy, axes, builder),)
     free = [loop for loop in range(len(node.axes)) if loop not in solved]
-    number = {loop: len(axes) + k for k, loop in enumerate(free)}
+    before = max(len(axes) - 1, 0)  # the loops of the sum come before the last axis, which stays the innermost
+    number = {loop: before + k for k, loop in enumerate(free)}
+    where = [axis if axis < before else axis + len(free) for axis in range(len(axes))]
     back: list[Place] = [Place.loop(number.get(loop, 0)) for loop in range(len(node.axes))]
     for axis, (place, loop) in enumerate(zip(places, solved, strict=True)):
         if loop is not None:
             others = tuple((number[i], f * Size.number(-1)) for i, f in place.terms if i != loop)
-            back[loop] = Place(((axis, ONE), *others), place.offset * Size.number(-1), dict(place.terms)[loop])
-    loops = (*axes, *(node.axes[loop] for loop in free))
-    read = builder.window(dy.value, loops, back)
-    exact = [axis for axis, loop in enumerate(solved) if loop is None]
-    return (_sum_of(builder, read, loops, len(axes), [(axis, places[axis], number) for axis in exact]),)
+            back[loop] = Place(((where[axis], ONE), *others), place.offset * Size.number(-1), dict(place.terms)[loop])
+    loops = Loops(builder, (*axes[:before], *(node.axes[loop] for loop in free), *axes[before:]))
+    term = loops.term(builder.window(dy.value, loops.axes, back))
+    if free:
+        term = loops.reduce("sum", term, number.values())
+    for axis, loop in enumerate(solved):
+        if loop is None:  # a single place was read along this axis: all others get nothing
+            here, at = loops.position(where[axis]).apply("number"), Term(loops, builder.size(places[axis].offset), ())
+            term = here.apply("equal", at).apply("where", term, loops.number(0.0))
+    return (loops.materialise(term, where),)
 
 
 def _solved(places: Sequence[Place], axes: Sequence[Axis], builder: Builder) -> list[int | None] | None:
@@ -64,21 +71,6 @@ def _solved(places: Sequence[Place], axes: Sequence[Axis], builder: Builder) -> 
 def builder_size(axis: Axis, builder: Builder) -> float:
     size = axis.size.evaluate(builder.sizes)
     return float("inf") if size is None else size
-
-
-def _sum_of(
-    builder: Builder, value: int, axes: Sequence[Axis], kept: int, exact: Sequence[tuple[int, Place, dict[int, int]]]
-) -> int:
-    """The sum over the loops after the first `kept`. Along the axes of `exact` a single place was read: all others get 0."""
-    loops = Loops(builder, tuple(axes))
-    term = loops.term(value)
-    if len(axes) > kept:
-        term = loops.reduce("sum", term, range(kept, len(axes)))
-    for axis, place, _ in exact:
-        here = loops.position(axis).apply("number")
-        at = Term(loops, builder.size(place.offset), ())
-        term = here.apply("equal", at).apply("where", term, loops.number(0.0))
-    return loops.materialise(term, range(kept))
 
 
 def _by_comparison(node: Node, dy: Term, axes: Sequence[Axis], builder: Builder) -> int:

@@ -6,6 +6,7 @@ t[h,d] = W[d,h];  y[b,d] = sum h: x[b,h] * t[h,d]    ->    y[b,d] = sum h: x[b,h
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 
 from archspec.ir.build import Builder, rebuild
 from archspec.ir.graph import IMPLICIT, Graph, Node, Operand
@@ -21,7 +22,12 @@ def forward_copies(graph: Graph) -> Graph:
     reduction or contraction keeps it.
     """
 
+    once = _read_once(graph)
+    old = count()
+
     def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
+        if next(old) in once and (turned := _turned_contraction(builder, node)) is not None:
+            return turned
         if node.op == "window":
             return _window_through(builder, node)
         if node.op in IMPLICIT:
@@ -36,6 +42,26 @@ def forward_copies(graph: Graph) -> Graph:
         return builder.add(moved) if known is None else known
 
     return rebuild(graph, rewrite)
+
+
+def _read_once(graph: Graph) -> frozenset[int]:
+    """The copies of contractions that nothing else reads."""
+    readers = graph.uses()
+    kept = set(graph.outputs.values()) | set(graph.links.values())
+    copies = (v for v, n in graph if n.op == "copy" and graph.nodes[n.operands[0].value].op == "contract")
+    sources = {v: graph.nodes[v].operands[0].value for v in copies}
+    return frozenset(v for v, s in sources.items() if len(readers[s]) == 1 and s not in kept)
+
+
+def _turned_contraction(builder: Builder, node: Node) -> int | None:
+    """A contraction whose only reader copies it into another order is made in that order."""
+    source, index = builder.node(node.operands[0].value), node.operands[0].index
+    rank = len(node.axes)
+    if source.op != "contract" or sorted(index) != list(range(rank)) or len(source.axes) != rank:
+        return None
+    place = [*index, *range(rank, len(source.loops))]
+    operands = tuple(replace(o, index=tuple(place[i] for i in o.index)) for o in source.operands)
+    return builder.add(replace(source, operands=operands, axes=node.axes, origin=node.origin))
 
 
 def _window_through(builder: Builder, node: Node) -> int | None:

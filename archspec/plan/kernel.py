@@ -198,7 +198,8 @@ class Split:
 
 @dataclass(frozen=True)
 class For:
-    """A loop. `kind` is serial or parallel: turns of a parallel loop are independent and shared among the threads."""
+    """A loop. `kind` is serial, parallel or row: turns of a parallel loop are independent and shared among the threads; those
+    of a row loop are independent too, and each thread runs them all."""
 
     variable: str
     extent: Size

@@ -36,6 +36,7 @@ from archspec.plan.wrap import finish
 
 FLAT_BLOCK = 1024
 COLUMN_BLOCK = 64
+ENOUGH_ROWS = 64  # for the threads to share
 
 
 def rows_call(s: Scalars) -> Call:
@@ -105,7 +106,7 @@ class _Rows:
     def _nested(self) -> Call:
         s, group = self.s, self.group
         top = Level(frozenset())
-        row_variable, row_split = self._outer_counters()
+        row_variable, row_split, serial = self._outer_counters()
         row = Level(frozenset(group.outer_loops))
         s.levels = [top, row]
         inner_variables = self._inner_counters()
@@ -115,12 +116,32 @@ class _Rows:
         for value in sorted(group.saved):
             if not self._is_inner(value):
                 s.store(value, row)
-        rows = s.declare(extent(group.outer_loops, s.extents))
-        loop = For(row_variable, rows, (*row_split, *row.statements), "parallel")
+        body = tuple(row.statements)
+        for name, size in reversed(serial):
+            body = (For(name, size, body, "row"),)
+        shared = [loop for run in self.shared_runs for loop in run]
+        rows = s.declare(extent(shared, s.extents))
+        loop = For(row_variable, rows, (*row_split, *body), "parallel")
         return finish(s, group, (*top.statements, loop))
 
-    def _outer_counters(self) -> tuple[str, tuple[Statement, ...]]:
-        return counters(self.s, self.outer_runs, "row")
+    @property
+    def shared_runs(self) -> tuple[tuple[int, ...], ...]:
+        """The outer loops that threads share: of several those that come first, once they are many enough. The others are
+        walked by each thread in plain loops, without taking a counter apart at every row."""
+        for k in range(1, len(self.outer_runs)):
+            known = extent([i for run in self.outer_runs[:k] for i in run], self.s.extents)
+            if (known.constant or 0) >= ENOUGH_ROWS or (known.constant is None and k > 1):
+                return self.outer_runs[:k]
+        return self.outer_runs
+
+    def _outer_counters(self) -> tuple[str, tuple[Statement, ...], list[tuple[str, Size]]]:
+        variable, split = counters(self.s, self.shared_runs, "row")
+        serial = []
+        for run in self.outer_runs[len(self.shared_runs) :]:
+            name = self.s.names.new("i")
+            self.s.counters[run[-1]] = ((name, ONE),)
+            serial.append((name, self.s.declare(extent(run, self.s.extents))))
+        return variable, split, serial
 
     def _inner_counters(self) -> list[tuple[str, Size]]:
         variables = []

@@ -38,11 +38,12 @@ def wait(board, counters, thread, threads):
     """A worker thread between steps: waits until a table is posted and runs it, and returns after a while without one.
 
     board[0] counts the tables posted, and is raised after the rest has been set; 1, 2 and 3 are the address, the rows and
-    the width of the last one; 4 + thread is the number of the last one that this thread has run.
+    the width of the last one; 4 + thread is the number of the last one that this thread has run; 4 + threads is set
+    when all is over.
     """
     seen = board[4 + thread]
     idle = 0
-    while idle < 2000:
+    while idle < 2000 and board[4 + threads] == 0:
         if load_acquire(board) != seen:
             seen += 1
             board[4 + thread] = seen

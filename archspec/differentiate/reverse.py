@@ -140,7 +140,7 @@ class _Reverse:
                     self.parts.setdefault(term.value, []).append(_onto(loops, gradient, term))
 
     def _reduction(self, value: int, node: Node) -> None:
-        """A reduction's gradient in the order of its operand's axes, so that what is made lies in memory as the operand does."""
+        """A reduction's gradient in the order of its operand's axes: what is made lies in memory as the operand does."""
         operand, rule = node.operands[0], OPS[node.op].gradient
         if rule is None or operand.value not in self.reach:
             return
@@ -235,13 +235,13 @@ def _padded_along(builder: Builder, value: int, axis: int) -> Size | None:
 
 def _in_line(builder: Builder, padded: list[tuple[Size, int]], whole: Size, axis: int) -> list[int] | None:
     """The parts in an order in which each begins where the one before ends, from 0 to `whole`."""
-    at, found, left = Size.number(0), [], dict(padded)
+    at, found, left = Size.number(0), [], {start.known(builder.sizes): value for start, value in padded}
     while len(padded) > 1 and at in left:
         value = left.pop(at)
         found.append(value)
         source = builder.node(value).operands[0].value
-        at = at + builder.node(source).axes[axis].size
-        if at == whole:
+        at = (at + builder.node(source).axes[axis].size).known(builder.sizes)
+        if at == whole.known(builder.sizes):
             return found
     return None
 

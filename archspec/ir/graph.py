@@ -76,6 +76,7 @@ class Origin:
     `name`   its own name there, or the op's where the spec gives it none
     `role`   forward, backward or update
     `of`     for a backward node, the forward node (its full name) whose gradient it helps to compute
+    `block`  the path of the block that computes it, where a line outside of that block names it
     """
 
     path: str = ""
@@ -83,6 +84,7 @@ class Origin:
     span: Span | None = field(default=None, repr=False)
     role: str = "forward"
     of: str = ""
+    block: str = ""
 
     @property
     def full_name(self) -> str:

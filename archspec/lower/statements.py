@@ -219,7 +219,8 @@ def _stamp(value: int, name: str, scope: Scope) -> None:
     node = scope.builder.nodes[value]
     if node.op not in ("input", "weight") or not node.origin.name:
         span = scope.builder.origin.span or node.origin.span
-        origin = replace(node.origin, path=scope.path, name=name, span=span)
+        block = node.origin.block or node.origin.path
+        origin = replace(node.origin, path=scope.path, name=name, span=span, block=block)
         scope.builder.nodes[value] = replace(node, origin=origin)
 
 

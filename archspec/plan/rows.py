@@ -32,6 +32,7 @@ from archspec.plan.kernel import (
 )
 from archspec.plan.layout import Access, extent, merge, strides
 from archspec.plan.scalars import Level, Scalars, short_name
+from archspec.plan.storage import is_inside
 from archspec.plan.wrap import finish
 
 FLAT_BLOCK = 1024
@@ -373,13 +374,14 @@ def _read_at_places(s: Scalars, node: Node, place: Sequence[int]) -> Iterator[Ac
     """How a window or a gather walks along what it reads; a loop in a computed place is walked alone."""
     rank = len(s.group.space)
     if node.op == "window":
-        plain: list[tuple[int, Size]] = []
-        for where, stride in zip(node.attribute("places"), s.moves(node.operands[0].value), strict=True):
-            if where.plain is not None:
-                plain.append((place[where.plain], stride))
+        source = node.operands[0].value
+        free: list[tuple[int, Size]] = []
+        for where, axis, stride in zip(node.attribute("places"), s.graph.nodes[source].axes, s.moves(source), strict=True):
+            if is_inside(where, axis, node, s.sizes):
+                free += [(place[loop], factor.known(s.sizes) * stride) for loop, factor in where.terms]
             else:
                 yield from (Access.alone(place[loop], rank) for loop, _ in where.terms)
-        yield Access.of([stride for _, stride in plain], [dim for dim, _ in plain], rank)
+        yield Access.of([stride for _, stride in free], [dim for dim, _ in free], rank)
     elif node.op == "gather":
         table = node.operands[1]
         walked = [(place[i], m) for i, m in zip(table.index, s.moves(table.value), strict=True) if i < len(node.axes)]

@@ -29,7 +29,7 @@ from archspec.plan.kernel import (
 )
 from archspec.plan.layout import Access, strides
 from archspec.plan.names import Names
-from archspec.plan.storage import View
+from archspec.plan.storage import View, is_inside
 
 
 @dataclass
@@ -199,8 +199,10 @@ class Scalars:
         guards: list[Guard] = []
         for place, axis, stride in zip(node.attribute("places"), axes, moves, strict=True):
             at = self._place_terms(place, dims)
-            if place.plain is not None:
+            if is_inside(place, axis, node, self.sizes):
                 terms += [(name, self.declare(factor * stride)) for name, factor in at]
+                offset = place.offset.known(self.sizes) * stride
+                terms += [("", self.declare(offset))] if offset.terms else []
                 continue
             name = self.names.new("at_")
             offset, divisor, extent = (self.declare(x.known(self.sizes)) for x in (place.offset, place.divisor, axis.size))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from archspec.ir.graph import Graph, Node
+from archspec.ir.graph import Graph, Node, Place
 from archspec.ir.sizes import ONE, ZERO, Axis, Size
 from archspec.ops import OPS
 from archspec.plan.layout import strides
@@ -50,18 +50,22 @@ def is_part(graph: Graph, node: Node) -> bool:
         if place.divisor != ONE or len(place.terms) > 1:
             return False
         seen += [loop for loop, _ in place.terms]
-        if not _inside(place, axis, node, graph.sizes):
+        if not is_inside(place, axis, node, graph.sizes):
             return False
     return sorted(seen) == list(range(len(node.axes)))
 
 
-def _inside(place: object, axis: Axis, node: Node, sizes: Mapping[str, int]) -> bool:
-    offset: Size = place.offset  # type: ignore[attr-defined]
-    terms = place.terms  # type: ignore[attr-defined]
-    first = last = offset
-    for loop, factor in terms:
-        end = offset + factor * (node.axes[loop].size - ONE)
-        first, last = (first, end) if _at_least_zero(factor.known(sizes)) else (end, last)
+def is_inside(place: Place, axis: Axis, node: Node, sizes: Mapping[str, int]) -> bool:
+    """Whether a window reads inside of an axis at every point of its loops, whatever the open sizes are."""
+    if place.divisor != ONE:
+        return False
+    first = last = place.offset
+    for loop, factor in place.terms:
+        reach = factor * (node.axes[loop].size - ONE)
+        if _at_least_zero(factor.known(sizes)):
+            last = last + reach
+        else:
+            first = first + reach
     room = axis.size - ONE - last
     return _at_least_zero(first.known(sizes)) and _at_least_zero(room.known(sizes))
 

@@ -77,9 +77,11 @@ class _Worker:
             self._event.set()
 
     def stop(self) -> None:
+        """Returns once the thread has left native code, which may be gone a moment later."""
         self.stopping = True
+        self._board[4 + self._threads] = 1
         self._event.set()
-        self._thread.join(timeout=5)
+        self._thread.join()
 
     def _live(self) -> None:
         while not self.stopping:

@@ -30,6 +30,18 @@ LEARNS = {
     "text_cnn": ("test.accuracy", 0.88),
     "variational": ("test.mae", 0.13),
     "vit": ("test.accuracy", 0.92),
+    # sequences
+    "bigram": ("train.accuracy", 0.6),
+    "encoder": ("test.accuracy", 0.95),
+    "gpt": ("train.accuracy", 0.75),
+    "languages": ("test.accuracy", 0.85),
+    "letters": ("train.accuracy", 0.95),
+    "reviews": ("test.accuracy", 0.95),
+    "reviews_attention": ("test.accuracy", 0.95),
+    "seq2seq": ("test.accuracy", 0.9),
+    "skipgram": ("train.loss", 2.3),  # where no product says anything it is 6 log 2, 4.16
+    "tagger": ("test.accuracy", 0.95),
+    "transformer": ("test.accuracy", 0.85),
 }
 LIBRARIES = {"blocks"}  # without a model: other specs import them
 SPECS = sorted(FOLDER.glob("*.arch"))
@@ -72,3 +84,16 @@ def test_a_table_is_what_its_script_writes(name):
     script = runpy.run_path(str(FOLDER / f"make_{name}.py"))
     lines = [",".join(cells) for cells in script["rows"]()]
     assert Path(FOLDER / f"{name}.csv").read_text(encoding="utf-8") == "\n".join(lines) + "\n"
+
+
+def test_the_words_are_what_their_script_writes():
+    script = runpy.run_path(str(FOLDER / "make_words.py"))
+    for name, text in script["FILES"].items():
+        assert (FOLDER / name).read_text(encoding="utf-8") == text(), name
+
+
+def test_settings_of_the_encoder():
+    for settings in ({"norm_first": False}, {"places": "rotary"}, {"places": "shaw"}, {"places": "bias"}):
+        archspec.load(FOLDER / "encoder.arch", set=settings).check()
+    with pytest.raises(archspec.ArchError, match="rotary, shaw or bias, not waves"):
+        archspec.load(FOLDER / "encoder.arch", set={"places": "waves"}).check()

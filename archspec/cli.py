@@ -8,7 +8,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="run | check | show | fmt", parser_class=_Parser)
     _run_parser(commands.add_parser("run", help="train a spec on its data"))
     _check_parser(commands.add_parser("check", help="find every mistake in a spec without running it"))
-    _show_parser(commands.add_parser("show", help="print a spec's weights, or any stage of its compilation"))
+    _show_parser(commands.add_parser("show", help="print a spec's blocks and their cost, or any stage of its compilation"))
     _fmt_parser(commands.add_parser("fmt", help="put specs into the canonical form"))
     return parser
 
@@ -95,7 +95,10 @@ def _check_parser(parser: argparse.ArgumentParser) -> None:
 
 def _show_parser(parser: argparse.ArgumentParser) -> None:
     _common(parser)
-    parser.add_argument("--stage", choices=STAGES, help="print this stage instead of the weights")
+    parser.add_argument("--stage", choices=STAGES, help="print this stage instead of the table of blocks")
+    parser.add_argument("--size", action="append", default=[], metavar="AXIS=N", help="the size of an open axis, such as B=32")
+    parser.add_argument("--step", action="store_true", help="also what a training step computes and how much memory it takes")
+    parser.add_argument("--json", action="store_true", help="print the table as JSON")
     parser.add_argument("--precision", choices=("f32", "f64"), default="f32")
     parser.set_defaults(action=_show)
 
@@ -165,15 +168,38 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from archspec.inspect import stage_text, summary
+    from archspec.inspect import stage_text
 
     spec = _load(options)
-    dims = spec.data().dims if "data" in spec.file.sections and options.stage != "syntax" else None
-    if options.stage is None:
-        print(summary(spec.stages(dims, options.model)))
-    else:
+    if options.stage is not None:
+        dims = _dims(spec) if options.stage != "syntax" else None
         print(stage_text(spec, options.stage, dims, options.model, options.precision).rstrip())
+        return DONE
+    _show_table(spec, options)
     return DONE
+
+
+def _dims(spec: Spec) -> Mapping[str, int] | None:
+    return spec.data().dims if "data" in spec.file.sections else None
+
+
+def _show_table(spec: Spec, options: argparse.Namespace) -> None:
+    from archspec.pipeline import plan
+    from archspec.viz.table import table, table_json, table_text, training_step
+
+    stages = spec.stages(_dims(spec), options.model)
+    shown = table(stages, dict(_parse_size(s) for s in options.size))
+    step = training_step(shown, plan(stages.optimised), 4 if options.precision == "f32" else 8) if options.step else None
+    print(json.dumps(table_json(shown, step), ensure_ascii=False) if options.json else table_text(shown, step))
+
+
+def _parse_size(text: str) -> tuple[str, int]:
+    """`B=32` as an axis and its size."""
+    name, _, value = text.partition("=")
+    if not name.strip() or not re.fullmatch(r"0*[1-9]\d{0,17}", value.strip()):
+        message = f"--size takes AXIS=NUMBER, not `{text}`"
+        raise ArchError(Diagnostic("U01", message, hints=("--size B=32",)))
+    return name.strip(), int(value)
 
 
 def _fmt(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Looking at a spec: every stage as text and as a networkx graph, and the table of its weights."""
+"""Looking at a spec: every stage as text and as a networkx graph."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from archspec.frontend import syntax
 from archspec.ir.graph import Graph
-from archspec.ir.sizes import product
 from archspec.ir.text import graph_text, node_names
 from archspec.pipeline import PRECISIONS, Stages, plan
 
@@ -198,32 +197,3 @@ _PRINTERS: dict[str, Callable[[Stages, str], str]] = {
     "plan": _plan_stage,
     "code": _code_stage,
 }
-
-
-def summary(stages: Stages) -> str:
-    """The model in short: its inputs and results, a line for each weight, the number of parameters."""
-    graph, lowered = stages.graph, stages.lowered
-    inputs = ", ".join(f"{n}{graph.nodes[graph.inputs[n]].shape}" for n in lowered.inputs)
-    results = ", ".join(f"{n}{graph.nodes[graph.outputs[n]].shape}" for n in lowered.results)
-    lines = [f"{lowered.model}({inputs}) -> {results}", ""]
-    rows = [weight_row(graph, path) for path in graph.weights]
-    width = max((len(r[0]) for r in rows), default=0)
-    shapes = max((len(r[1]) for r in rows), default=0)
-    lines += [f"{name:<{width}}  {shape:<{shapes}}  {count:>12}  {kind}".rstrip() for name, shape, count, kind in rows]
-    return "\n".join([*lines, "", *_totals(graph)])
-
-
-def weight_row(graph: Graph, path: str) -> tuple[str, str, str, str]:
-    spec = graph.specs[path]
-    count = product(spec.axes).evaluate(graph.sizes)
-    shape = graph.nodes[graph.weights[path]].shape
-    return path, shape, "?" if count is None else f"{count:,}", "frozen" if spec.frozen else spec.initializer.name
-
-
-def _totals(graph: Graph) -> list[str]:
-    counts = {path: product(s.axes).evaluate(graph.sizes) for path, s in graph.specs.items()}
-    if any(c is None for c in counts.values()):
-        return ["parameters: not known before the data binds the open axes"]
-    frozen = sum(c or 0 for p, c in counts.items() if graph.specs[p].frozen)
-    total = sum(c or 0 for c in counts.values())
-    return [f"parameters: {total:,}" + (f", of which {frozen:,} frozen" if frozen else "")]

@@ -138,13 +138,16 @@ def library() -> str:
     return "\n\n".join(parts)
 
 
+MOST_LINES = 8  # of a block that the page shows; longer ones are read where they stand
 _BLOCK = re.compile(r"(?P<notes>(?:^#.*\n)*)^block (?P<head>.*) \{\n(?P<body>(?:^ .*\n)*)^\}", re.MULTILINE)
 
 
 def _blocks(text: str) -> Iterable[Sequence[str]]:
     for found in _BLOCK.finditer(text):
         notes = " ".join(line.lstrip("# ") for line in found["notes"].splitlines())
-        yield code(found["head"]), "\n".join(code(line.strip()) for line in found["body"].splitlines()), notes
+        lines = found["body"].splitlines()
+        equations = "\n".join(code(line.strip()) for line in lines) if len(lines) <= MOST_LINES else ""
+        yield code(found["head"]), equations, notes
 
 
 # --- recipes ---------------------------------------------------------------------------------------------------------

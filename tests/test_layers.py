@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "codegen": "diagnostics ir ops plan",
     "data": "diagnostics frontend",
     "runtime": "diagnostics ir ops learning lower plan data",
+    "viz": "diagnostics frontend ir ops learning lower plan",
 }
 HEAVY = {"numba", "llvmlite", "networkx", "lark", "scipy"}
 
@@ -101,6 +102,7 @@ print("\\n" + json.dumps([code, sorted(sys.modules)]))
         "check specs/digits.arch",
         "check specs/digits_deep.arch",
         "show specs/digits.arch",
+        "show specs/digits.arch --size B=32 --step",
         "show specs/digits.arch --stage syntax",
         "show specs/digits.arch --stage graph",
         "show specs/digits.arch --stage optimised",

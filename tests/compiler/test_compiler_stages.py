@@ -8,7 +8,7 @@ import pytest
 from helpers import DIMS, PERCEPTRON
 
 from archspec.diagnostics import ArchError
-from archspec.inspect import stage_text, summary
+from archspec.inspect import stage_text
 from archspec.pipeline import STAGES
 from archspec.spec import loads
 
@@ -24,12 +24,6 @@ def test_the_code_ends_with_the_calls_of_a_step() -> None:
     text = stage_text(loads(PERCEPTRON), "code", DIMS)
     assert "def forward():" in text and "def backward():" in text
     assert text.index("def h(") < text.index("def forward():") < text.index("def backward():")
-
-
-def test_the_summary_counts_the_parameters() -> None:
-    lines = summary(loads(PERCEPTRON).stages(DIMS)).split("\n")
-    assert lines[0] == "net(x[B, F]) -> z[B, K]"
-    assert lines[-1] == f"parameters: {4 * 6 + 6 + 6 * 3 + 3}"
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -18,8 +18,8 @@ LAYERS = {kind: "rnn" if kind == "relu" else kind for kind in SETTINGS}
 def spec(kind: str) -> str:
     """Both directions, side by side in a stack of two, and `over … reversed` written out."""
     layer, settings = LAYERS[kind], SETTINGS[kind]
-    states = "state h[B,H] = 0, c[B,H] = 0" if kind == "lstm" else "state h[B,H] = 0"
-    step = "h[t], c[t] = cell(x[t], h[t+1], c[t+1])" if kind == "lstm" else "h[t] = cell(x[t], h[t+1])"
+    states = "state h[B,H] = 0, s[B,H] = 0" if kind == "lstm" else "state h[B,H] = 0"
+    step = "h[t], s[t] = cell(x[t], h[t+1], s[t+1])" if kind == "lstm" else "h[t] = cell(x[t], h[t+1])"
     return f"""
     let H = {H}
     dim B, T?, D = {D}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DONE, FAILED, USAGE, SPEC, DATA, INTERRUPTED = 0, 1, 2, 3, 4, 130
 EXIT_CODES = {"P": SPEC, "S": SPEC, "T": SPEC, "D": DATA, "R": FAILED, "U": USAGE}
 COMMANDS = ("run", "check", "show", "fmt")
-STAGES = ("syntax", "graph", "backward", "optimised", "plan", "code")
+STAGES = ("syntax", "graph", "backward", "gradient", "optimised", "plan", "code")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,6 +96,7 @@ def _check_parser(parser: argparse.ArgumentParser) -> None:
 def _show_parser(parser: argparse.ArgumentParser) -> None:
     _common(parser)
     parser.add_argument("--stage", choices=STAGES, help="print this stage instead of the table of blocks")
+    parser.add_argument("--latex", action="store_true", help="with --stage gradient: the equations as LaTeX")
     parser.add_argument("--size", action="append", default=[], metavar="AXIS=N", help="the size of an open axis, such as B=32")
     parser.add_argument("--step", action="store_true", help="also what a training step computes and how much memory it takes")
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
@@ -171,6 +172,11 @@ def _show(options: argparse.Namespace) -> int:
     from archspec.inspect import stage_text
 
     spec = _load(options)
+    if options.latex and options.stage != "gradient":
+        raise ArchError(Diagnostic("U01", "--latex writes equations", hints=("--stage gradient --latex",)))
+    if options.stage == "gradient":
+        _show_equations(spec, options)
+        return DONE
     if options.stage is not None:
         dims = _dims(spec) if options.stage != "syntax" else None
         print(stage_text(spec, options.stage, dims, options.model, options.precision).rstrip())
@@ -181,6 +187,14 @@ def _show(options: argparse.Namespace) -> int:
 
 def _dims(spec: Spec) -> Mapping[str, int] | None:
     return spec.data().dims if "data" in spec.file.sections else None
+
+
+def _show_equations(spec: Spec, options: argparse.Namespace) -> None:
+    from archspec.viz.equations import equations_latex, equations_text
+
+    stages = spec.stages(_dims(spec), options.model)
+    graph = stages.backward if stages.has_loss else stages.graph
+    print(equations_latex(graph) if options.latex else equations_text(graph))
 
 
 def _show_table(spec: Spec, options: argparse.Namespace) -> None:

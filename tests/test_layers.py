@@ -103,6 +103,7 @@ print("\\n" + json.dumps([code, sorted(sys.modules)]))
         "check specs/digits_deep.arch",
         "show specs/digits.arch",
         "show specs/digits.arch --size B=32 --step",
+        "show specs/digits.arch --stage gradient",
         "show specs/digits.arch --stage syntax",
         "show specs/digits.arch --stage graph",
         "show specs/digits.arch --stage optimised",

@@ -1,0 +1,235 @@
+"""A graph as the equations that a person would write: the forward pass, then the gradients that were derived from it.
+
+A value that has a name in the spec, or is read more than once, gets an equation; all others are written where they are
+read. Every loop has a letter, and the gradient of `x` is `dx`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from archspec.ir.graph import BOOL, IMPLICIT, Graph, Node, Place
+from archspec.ir.sizes import ONE as ONE_SIZE
+from archspec.ir.sizes import Axis
+from archspec.ops import OPS
+from archspec.viz.blocks import block_path
+from archspec.viz.notation import PRODUCT, SUM, ZERO, Apply, Expression, Name, Read, Reduce, Text, apply, arch, latex
+
+INLINE = frozenset({"constant", "size", "position", "delay"})
+READ = frozenset({"copy", "stop_gradient", "number"})
+
+
+@dataclass(frozen=True)
+class Equation:
+    """`left = right`. `value` is its node, `first` what a recurrence begins with where that is not 0."""
+
+    value: int
+    left: Read
+    right: Expression
+
+
+def equations(graph: Graph) -> list[Equation]:
+    """An equation for each value that has a name, in order."""
+    return list(_Writer(graph).equations())
+
+
+def equations_text(graph: Graph) -> str:
+    """The equations as in a spec, under the block that each belongs to."""
+    lines: list[str] = []
+    for role in ("forward", "backward"):
+        block = ""
+        found = [e for e in equations(graph) if graph.nodes[e.value].origin.role == role]
+        lines += [f"# {role}"] if found else []
+        for equation in found:
+            here = block_path(graph.nodes[equation.value])
+            lines += ["", f"# {here}{_line(graph.nodes[equation.value])}"] if here != block else []
+            block = here
+            lines.append(f"{arch(equation.left)} = {arch(equation.right)}")
+        lines.append("")
+    return "\n".join(lines).strip()
+
+
+def equations_latex(graph: Graph) -> str:
+    """The same for a document that uses amsmath."""
+    rows = [rf"  {latex(e.left)} &= {latex(e.right)}" for e in equations(graph)]
+    return "\n".join([r"\allowdisplaybreaks", r"\begin{align*}", " \\\\\n".join(rows), r"\end{align*}"])
+
+
+def _line(node: Node) -> str:
+    span = node.origin.span
+    return f"   {span.source.path}:{span.line}" if span is not None else ""
+
+
+class _Writer:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.live = graph.reached(graph.outputs.values())
+        self.named = self._named()
+        self.names = _names(graph, sorted(self.named))
+
+    def _named(self) -> set[int]:
+        """The values that get a name."""
+        graph, readers = self.graph, self._readers()
+        found = {*graph.outputs.values(), *graph.inputs.values(), *graph.weights.values(), *graph.links.values()}
+        for value, node in graph:
+            if node.op in IMPLICIT or OPS[node.op].kind in ("read", "scatter"):
+                found |= {o.value for o in node.operands if graph.nodes[o.value].op != "position"}
+            spoken = node.origin.name and node.origin.role == "forward"
+            if not self._passes(node) and (spoken or readers[value] > 1 or OPS[node.op].kind == "scatter"):
+                found.add(value)
+        return {v for v in found if v in self.live and graph.nodes[v].op != "delay"}
+
+    def _passes(self, node: Node) -> bool:
+        """What is written where it is read: plain reads, and conditions, which say more than their names would."""
+        unnamed = not node.origin.name or node.origin.role == "backward"
+        return node.op in INLINE or (unnamed and (node.op in READ or node.dtype == BOOL))
+
+    def _readers(self) -> list[int]:
+        """How often each value is read, through what is written where it is read."""
+        graph, uses = self.graph, self.graph.uses()
+        counts = [0] * len(graph.nodes)
+        for value in range(len(graph.nodes) - 1, -1, -1):
+            readers = [u for u in uses[value] if u in self.live]
+            counts[value] = sum(counts[u] if self._passes(graph.nodes[u]) else 1 for u in readers)
+        return counts
+
+    def equations(self) -> Iterator[Equation]:
+        for value in sorted(self.named):
+            node = self.graph.nodes[value]
+            if node.op in ("input", "weight"):
+                continue
+            letters = _letters(node.axes)
+            left = Read(self.names[value], tuple(Text(letter) for letter in letters))
+            yield Equation(value, left, self._body(value, [Text(letter) for letter in letters], letters))
+        yield from self._first_values()
+
+    def _first_values(self) -> Iterator[Equation]:
+        """What a recurrence finds before its first step, where that is not 0."""
+        for delay, link in self.graph.links.items():
+            node = self.graph.nodes[delay]
+            start = node.operands[0]
+            if delay not in self.live or self.graph.nodes[start.value].op == "constant":
+                continue
+            letters = _letters(node.axes)
+            at = [Text(letter) for letter in letters]
+            along = node.attribute("along")
+            before = str(node.axes[along]) if node.attribute("reverse") else "-1"
+            left = tuple(Text(before) if k == along else t for k, t in enumerate(at))
+            yield Equation(link, Read(self.names[link], left), self._at(start.value, [at[i] for i in start.index], letters))
+
+    # --- expressions ------------------------------------------------------------------------------------------
+
+    def _at(self, value: int, indices: Sequence[Expression], taken: Sequence[str]) -> Expression:
+        """The element of a value at some indices; `taken` letters are in use around it."""
+        if value in self.named:
+            return Read(self.names[value], tuple(indices))
+        return self._body(value, indices, taken)
+
+    def _body(self, value: int, indices: Sequence[Expression], taken: Sequence[str]) -> Expression:
+        node = self.graph.nodes[value]
+        special = {"constant": self._constant, "size": self._size, "window": self._window, "concat": self._whole}
+        special |= {"reshape": self._whole, "delay": self._delay, "gather": self._gather, "scatter": self._scatter}
+        if node.op == "position":
+            return indices[0]
+        if node.op in special:
+            return special[node.op](value, node, indices, taken)
+        letters = _letters(node.reduced, taken)
+        around = [*taken, *letters]
+        at = [*indices, *(Text(letter) for letter in letters)]
+        parts = [self._at(o.value, [at[i] for i in o.index], around) for o in node.operands]
+        if node.op == "contract":
+            return Reduce("sum", tuple(letters), apply("multiply", *parts))
+        if node.reduced:
+            return Reduce(node.op, tuple(letters), parts[0])
+        index = node.op == "number" and isinstance(parts[0], Text)
+        return parts[0] if index or node.op in ("copy", "stop_gradient") else apply(node.op, *parts)
+
+    def _constant(self, value: int, node: Node, indices: Sequence[Expression], taken: Sequence[str]) -> Expression:
+        number = float(node.attribute("value"))
+        return Text(f"{number:g}", PRODUCT + 1 if number < 0 else PRODUCT + 3)
+
+    def _size(self, value: int, node: Node, indices: Sequence[Expression], taken: Sequence[str]) -> Expression:
+        size = node.attribute("size")
+        return Text(str(size), SUM if len(size.terms) > 1 else PRODUCT if "*" in str(size) else PRODUCT + 3)
+
+    def _window(self, value: int, node: Node, indices: Sequence[Expression], taken: Sequence[str]) -> Expression:
+        places = tuple(Text(_place(p, [arch(i) for i in indices])) for p in node.attribute("places"))
+        return Read(self.names[node.operands[0].value], places)
+
+    def _whole(self, value: int, node: Node, indices: Sequence[Expression], taken: Sequence[str]) -> Expression:
+        """What moves whole tensors has no indices."""
+        return Apply(node.op, tuple(Read(self.names[o.value], ()) for o in node.operands))
+
+    def _delay(self, value: int, node: Node, indices: Sequence[Expression], taken: Sequence[str]) -> Expression:
+        step = "+1" if node.attribute("reverse") else "-1"
+        along = node.attribute("along")
+        at = tuple(Text(f"{arch(i)}{step}") if k == along else i for k, i in enumerate(indices))
+        return Read(self.names[self.graph.links[value]], at)
+
+    def _gather(self, value: int, node: Node, indices: Sequence[Expression], taken: Sequence[str]) -> Expression:
+        ids, rows = node.operands
+        picked = self._at(ids.value, [indices[i] for i in ids.index], taken)
+        at = [*indices, picked]
+        return self._at(rows.value, [at[i] for i in rows.index], taken)
+
+    def _scatter(self, value: int, node: Node, indices: Sequence[Expression], taken: Sequence[str]) -> Expression:
+        letters = _letters(node.reduced, taken)
+        at = [*indices, *(Text(letter) for letter in letters)]
+        ids, source = (self._at(o.value, [at[i] for i in o.index], [*taken, *letters]) for o in node.operands)
+        here = Apply("where", (Apply("equal", (ids, indices[node.attribute("axis")])), source, ZERO))
+        return Reduce("sum", tuple(letters), here)
+
+
+def _place(place: Place, letters: Sequence[str]) -> str:
+    terms = [letters[i] if f == ONE_SIZE else f"{f}*{letters[i]}" for i, f in place.terms]
+    text = "+".join([*terms, *([str(place.offset)] if place.offset.terms or not terms else [])]).replace("+-", "-")
+    return text if place.divisor == ONE_SIZE else f"({text})/{place.divisor}"
+
+
+# --- names and letters -----------------------------------------------------------------------------------------------
+
+
+def _letters(axes: Sequence[Axis], taken: Sequence[str] = ()) -> list[str]:
+    """A letter for each loop, that of its axis where it is free."""
+    found: list[str] = []
+    for axis in axes:
+        name = str(axis)
+        first = name[0].lower() if name[0].isalpha() else "i"
+        free = (f"{first}{n or ''}" for n in range(len(taken) + len(axes) + 1))
+        found.append(next(letter for letter in free if letter not in taken and letter not in found))
+    return found
+
+
+def _names(graph: Graph, values: Sequence[int]) -> dict[int, Name]:
+    """Names as short as they can be: the end of the path that no other value shares."""
+    seen: dict[tuple[str, ...], int] = {}
+    full: dict[int, tuple[str, ...]] = {}
+    counts: dict[tuple[str, ...], int] = {}
+    for value in values:
+        path = _path(graph, value)
+        seen[path] = seen.get(path, 0) + 1
+        full[value] = path = (*path[:-1], path[-1] + (str(seen[path]) if seen[path] > 1 else ""))
+        for k in range(len(path)):
+            counts[path[k:]] = counts.get(path[k:], 0) + 1
+    return {value: _name(graph.nodes[value], _shortest(path, counts)) for value, path in full.items()}
+
+
+def _shortest(path: tuple[str, ...], counts: Mapping[tuple[str, ...], int]) -> tuple[str, ...]:
+    ends = (path[k:] for k in range(len(path) - 1, -1, -1))
+    return next((end for end in ends if counts[end] == 1), path)
+
+
+def _name(node: Node, path: tuple[str, ...]) -> Name:
+    adjoint = node.origin.role == "backward" and path[-1].startswith("d") and len(path[-1]) > 1
+    return Name(path[:-1], path[-1][1:] if adjoint else path[-1], adjoint)
+
+
+def _path(graph: Graph, value: int) -> tuple[str, ...]:
+    node = graph.nodes[value]
+    if node.op == "input":
+        return tuple(str(node.attribute("name")).replace("carry:", "carried/").split("/"))
+    if node.op == "weight":
+        return tuple(str(node.attribute("path")).split("/"))
+    last = node.origin.name or (f"d{node.op}" if node.origin.role == "backward" else node.op)
+    return (*node.origin.path.split("/"), last) if node.origin.path else (last,)

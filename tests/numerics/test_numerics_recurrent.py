@@ -202,3 +202,18 @@ def test_bidirectional_takes_any_layer():
         return {"a": (a, mask), "b": (b, mask)}, mean_inside(a * b, mask)
 
     compare(compiled(text), "m", both, rows(7, 7))
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_threads_change_nothing(kind):
+    """Loops over time that read one another's views from the end, by one thread and by three, to the last bit."""
+    one, three, given = compiled(spec(kind)), compiled(spec(kind), threads=3), rows(33, 6)
+    for program in (one, three):
+        randomise(program)
+    first, slopes = one.forward(**given), one.gradient(**given)[1]
+    for _ in range(5):
+        second, others = three.forward(**given), three.gradient(**given)[1]
+        for name in first:
+            np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+        for path, slope in slopes.items():
+            np.testing.assert_array_equal(slope, others[path], err_msg=path)

@@ -125,13 +125,9 @@ def plan_text(made: Plan, float_nbytes: int, sizes: Mapping[str, int]) -> str:
 
     names = node_names(made.graph)
     lines = []
-    for i, call in enumerate(made.calls):
-        reads = ", ".join(names[v] for v in call.reads)
-        writes = ", ".join(names[v] + made.graph.nodes[v].shape for v in call.writes)
-        span = call.origin.span
-        place = f"   # {span.source.path}:{span.line}" if span else ""
-        lines.append(f"{i:3}  {call.kernel.name}({reads}) -> {writes}{place}")
-    gradients = frozenset(v for name, v in made.graph.outputs.items() if name.startswith("gradient:"))
+    for i, item in enumerate(made.items):
+        lines += [f"{i:3}  {line}" if k == 0 else f"     {line}" for k, line in enumerate(_item_lines(made, item, names))]
+    gradients = frozenset(made.views[v].root for name, v in made.graph.outputs.items() if name.startswith("gradient:"))
     memory = lay_out(made, sizes, float_nbytes, gradients)
     shown = ", ".join(f"{k} = {v}" for k, v in sizes.items())
     lines.append(f"\nmemory with {shown}: {memory.total:,} bytes; at least {memory.lower_bound:,} are alive at once")
@@ -140,9 +136,28 @@ def plan_text(made: Plan, float_nbytes: int, sizes: Mapping[str, int]) -> str:
     for value, offset in sorted(memory.offsets.items(), key=lambda item: item[1]):
         first, last = made.lifetimes[value]
         lines.append(
-            f"{offset:10,} +{memory.nbytes[value]:<10,} {names[value]}  kernels {first} to {min(last, len(made.calls) - 1)}"
+            f"{offset:10,} +{memory.nbytes[value]:<10,} {names[value]}  kernels {first} to {min(last, len(made.items) - 1)}"
         )
     return "\n".join(lines)
+
+
+def _item_lines(made: Plan, item: Any, names: list[str]) -> list[str]:
+    """A kernel with what it reads and writes; a loop over time with its kernels inside."""
+    if not hasattr(item, "kernel"):
+        inside = [f"    {line}" for part in item.items for line in _item_lines(made, part, names)]
+        return [_loop_head(item), *inside]
+    reads = ", ".join(names[v] for v in item.reads)
+    writes = ", ".join(names[v] + made.graph.nodes[v].shape for v in item.writes)
+    return [f"{item.kernel.name}({reads}) -> {writes}{_place(item)}"]
+
+
+def _loop_head(loop: Any) -> str:
+    return f"for t in {'reversed(' if loop.reverse else ''}range({loop.extent}){')' if loop.reverse else ''}:"
+
+
+def _place(call: Any) -> str:
+    span = call.origin.span
+    return f"   # {span.source.path}:{span.line}" if span else ""
 
 
 def open_sizes(graph: Graph, batch: int) -> dict[str, int]:
@@ -177,17 +192,27 @@ def _code_stage(stages: Stages, precision: str) -> str:
 def _calls_text(made: Plan, role: str) -> str:
     names = node_names(made.graph)
     lines = []
-    for call in made.calls:
-        if call.origin.role != role:
-            continue
-        arguments = ", ".join(_argument(a, p.kind, names) for a, p in zip(call.arguments, call.kernel.parameters, strict=True))
-        span = call.origin.span
-        lines.append(f"    {call.kernel.name}({arguments})" + (f"  # {span.source.path}:{span.line}" if span else ""))
+    for item in made.items:
+        lines += [f"    {line}" for line in _call_lines(item, role, names)]
     return "\n".join([f"def {role}():", *lines]) if lines else ""
 
 
+def _call_lines(item: Any, role: str, names: list[str]) -> list[str]:
+    """The call of a kernel in one of the two functions; a loop with its calls. In a loop names mean their part at step t."""
+    if not hasattr(item, "kernel"):
+        inside = [f"    {line}" for part in item.items for line in _call_lines(part, role, names)]
+        return [_loop_head(item), *inside] if inside else []
+    if item.origin.role != role:
+        return []
+    arguments = ", ".join(_argument(a, p.kind, names) for a, p in zip(item.arguments, item.kernel.parameters, strict=True))
+    span = item.origin.span
+    return [f"{item.kernel.name}({arguments})" + (f"  # {span.source.path}:{span.line}" if span else "")]
+
+
 def _argument(argument: Any, kind: str, names: list[str]) -> str:
-    return names[argument.value] if kind == "buffer" else str(argument) if argument is not None else kind
+    if kind != "buffer":
+        return str(argument) if argument is not None else kind
+    return names[argument.value] + ("[t]" if any(step.terms for step in argument.steps) else "")
 
 
 _PRINTERS: dict[str, Callable[[Stages, str], str]] = {

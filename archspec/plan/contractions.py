@@ -64,10 +64,12 @@ def _fitted(builder: Builder, node: Node, moves: Moves) -> int:
 
 
 def _reordered(builder: Builder, node: Node, operand: Operand, other: Operand) -> Operand:
-    """A copy of an operand: first the loops that the result has, then those summed over, in the order of the other one."""
+    """A copy of an operand in which the loops summed over lie together, in the order of the other one. What is innermost
+    stays so: whole runs are copied, nothing is turned."""
     rank = len(node.axes)
-    order = [i for i in range(rank) if i in operand.index]
-    order += [i for i in dict.fromkeys(other.index) if i >= rank and i in operand.index]
+    kept = [i for i in operand.index if i < rank]
+    summed = [i for i in dict.fromkeys(other.index) if i >= rank and i in operand.index]
+    order = [*kept, *summed] if operand.index[-1] >= rank else [*summed, *kept]
     index = tuple(order.index(i) for i in operand.index)
     axes = tuple(node.loops[i] for i in order)
     source = builder.node(operand.value)

@@ -66,6 +66,9 @@ class _Division:
         self.inside = {v: c for c, circle in enumerate(self.circles) for v in circle.nodes}
         self._sink()
         self.levels, self.circle_levels = self._find_levels()
+        for circle, level in zip(self.circles, self.circle_levels, strict=True):  # first values are made right before
+            for delay in circle.delays:
+                self.levels[graph.nodes[delay].operands[0].value] = level
 
     def _sink(self) -> None:
         """Maps that only one loop reads, step by step, are computed in it: what they read is there, what they give is not

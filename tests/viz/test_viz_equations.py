@@ -97,8 +97,8 @@ def test_an_equation_says_what_its_node_computes(text: str) -> None:
 def test_the_gradient_of_a_layer() -> None:
     lines = equations_text(loads(PERCEPTRON).stages().backward).splitlines()
     assert "y[b,h] = sum[f](x[b,f] * linear.W[f,h]) + linear.b[h]" in lines
-    assert "linear.dW[f,h] = sum[b](x[b,f] * dy[b,h])" in lines
-    assert "linear.db[h] = sum[b](dy[b,h])" in lines
+    assert "linear.dW[f,h] = sum[b](x[b,f] * net.dmultiply[b,h])" in lines
+    assert "linear.db[h] = sum[b](net.dmultiply[b,h])" in lines
     assert "# net/z/linear   <text>:4" in lines
 
 

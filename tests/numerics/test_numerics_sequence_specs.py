@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from numerics_helpers import randomise
 from support import REPOSITORY
 
 import archspec
@@ -16,6 +17,7 @@ torch = pytest.importorskip("torch")
 functional = torch.nn.functional
 
 from torch_layers import (  # noqa: E402
+    Weights,
     bidirectional,
     compare,
     decoder_block,
@@ -228,3 +230,21 @@ def test_forget_gates_start_open():
     w = {name: torch.tensor(program.weights[f"letters/cell/{name}"]) for name in "WUb"}
     shift = lstm_parameters(w)["bias_ih_l0"] - w["b"]
     assert shift.tolist() == [0] * 4 + [1] * 4 + [0] * 8
+
+
+def test_states_carried_over_are_those_of_one_long_row():
+    """Windows of a text one after another, each from where the last one ended, give what one long row gives."""
+    settings = SPECS["letters"][2]
+    spec = archspec.load(REPOSITORY / "specs" / "letters.arch", set=settings)
+    data, (program, _) = spec.data(), program_and_rows("letters", tuple(settings.items()))
+    ids, following = (np.array(data.field(name).array[:6]) for name in ("ids", "next"))
+    arrays = program.check_arrays({"ids": ids, "next": following})
+    randomise(program)
+    program.forget()
+    losses = [program.figures_rows(arrays, np.array([row]))["loss"] for row in range(6)]
+    program.forget()
+    assert program.figures_rows(arrays, np.array([1]))["loss"] != pytest.approx(losses[1], rel=1e-3)
+    program.forget()
+    weights = Weights({path: torch.tensor(program.weights[path]) for path in program.weights}, "letters")
+    _, whole = letters(weights, {"ids": torch.tensor(ids).view(1, -1), "next": torch.tensor(following).view(1, -1)})
+    assert np.mean(losses) == pytest.approx(whole.item(), rel=1e-12)

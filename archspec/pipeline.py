@@ -123,10 +123,14 @@ class Stages:
 
 
 def only(graph: Graph, outputs: Any, kept: tuple[str, ...] = ()) -> Graph:
-    """The graph cut down to some outputs, the inputs `kept`, whose shapes tell sizes, and those that they hang on."""
+    """The graph cut down to some outputs and to the inputs that they hang on; of `kept` those too whose shapes tell a size
+    that nothing else tells."""
     wanted = {name: graph.outputs[name] for name in outputs}
     live = graph.reached(wanted.values())
-    inputs = {name: v for name, v in graph.inputs.items() if v in live or name in kept}
+    told = {s for v in graph.inputs.values() if v in live for a in graph.nodes[v].axes for s in a.size.symbols}
+    asked = {s for v in live for a in graph.nodes[v].loops for s in a.size.symbols} - told - graph.sizes.keys()
+    telling = {n for n in kept if any(a.size.symbols & asked for a in graph.nodes[graph.inputs[n]].axes)}
+    inputs = {name: v for name, v in graph.inputs.items() if v in live or name in telling}
     return replace(graph, outputs=wanted, inputs=inputs)
 
 

@@ -22,11 +22,13 @@ READ = frozenset({"copy", "stop_gradient", "number"})
 
 @dataclass(frozen=True)
 class Equation:
-    """`left = right`. `value` is its node, `first` what a recurrence begins with where that is not 0."""
+    """`left = right`. `value` is its node, `reads` are the named values on the right, `inside` the other nodes there."""
 
     value: int
     left: Read
     right: Expression
+    reads: tuple[int, ...] = ()
+    inside: tuple[int, ...] = ()
 
 
 def equations(graph: Graph) -> list[Equation]:
@@ -101,8 +103,25 @@ class _Writer:
                 continue
             letters = _letters(node.axes)
             left = Read(self.names[value], tuple(Text(letter) for letter in letters))
-            yield Equation(value, left, self._body(value, [Text(letter) for letter in letters], letters))
+            right = self._body(value, [Text(letter) for letter in letters], letters)
+            yield Equation(value, left, right, *self._below(value))
         yield from self._first_values()
+
+    def _below(self, value: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The named values that a value is made of, and the nodes between."""
+        reads: dict[int, None] = {}
+        inside: dict[int, None] = {value: None}
+        stack = [value]
+        while stack:
+            at = stack.pop()
+            below = [o.value for o in self.graph.nodes[at].operands]
+            for v in below if at not in self.graph.links else [*below, self.graph.links[at]]:
+                if v in self.named:
+                    reads[v] = None
+                elif v not in inside:
+                    inside[v] = None
+                    stack.append(v)
+        return tuple(reads), tuple(inside)
 
     def _first_values(self) -> Iterator[Equation]:
         """What a recurrence finds before its first step, where that is not 0."""

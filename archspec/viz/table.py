@@ -119,7 +119,7 @@ def training_step(shown: Table, plan: Plan, float_nbytes: int) -> Step:
     count = total(product(s.axes) for s in trained).evaluate(shown.sizes) or 0
     arguments = {name: float(value) for name, value in training.optimizer.arguments.items()}
     states = len(OPTIMIZERS[training.optimizer.name].states(arguments))
-    placed = frozenset(v for name, v in plan.graph.outputs.items() if name.startswith("gradient:"))
+    placed = frozenset(plan.views[v].root for name, v in plan.graph.outputs.items() if name.startswith("gradient:"))
     memory = lay_out(plan, shown.sizes, float_nbytes, placed)
     return Step(
         operations_of(graph, "forward"),

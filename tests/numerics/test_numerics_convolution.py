@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch")
 from torch_layers import Weights, compare  # noqa: E402
 
 functional = torch.nn.functional
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding=.same.")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from numerics_helpers import compiled, randomise
 
+import archspec
+
 torch = pytest.importorskip("torch")
 functional = torch.nn.functional
 
@@ -304,3 +306,8 @@ def test_distances_alone_matter():
     order = np.array([3, 0, 4, 1, 2])
     first, second = program.forward(**given), program.forward(**given | {"m": given["m"][:, order]})
     np.testing.assert_allclose(first["c"], second["c"], 1e-12, 1e-14)
+
+
+def test_rows_longer_than_the_learned_positions_are_refused():
+    with pytest.raises(archspec.ArchError, match="51 positions along T, and the table has room for 50"):
+        compiled(BLOCKS).forward(**rows(9, "x", "m", "T", "S", steps=51))

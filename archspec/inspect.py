@@ -212,7 +212,8 @@ def _call_lines(item: Any, role: str, names: list[str]) -> list[str]:
 def _argument(argument: Any, kind: str, names: list[str]) -> str:
     if kind != "buffer":
         return str(argument) if argument is not None else kind
-    return names[argument.value] + ("[t]" if any(step.terms for step in argument.steps) else "")
+    moves = any(step.terms for step in argument.steps)
+    return f"{names[argument.value]}[t]" if moves else names[argument.value]
 
 
 _PRINTERS: dict[str, Callable[[Stages, str], str]] = {

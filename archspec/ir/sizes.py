@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, reduce
+from math import gcd
 from operator import mul
 
 Monomial = tuple[str, ...]
@@ -48,8 +49,11 @@ class Size:
         exact = _divide(self, other)
         if exact is not None:
             return exact
-        _QUOTIENTS[f"({self}/{other})"] = self, other
-        return Size.symbol(f"({self}/{other})")
+        left, right = _without_common(self, other)
+        if right == ONE:
+            return left
+        _QUOTIENTS[f"({left}/{right})"] = left, right
+        return Size.symbol(f"({left}/{right})")
 
     def evaluate(self, sizes: Mapping[str, int]) -> int | None:
         """The number that this is with `sizes` for its symbols; None where one of them has no size yet."""
@@ -117,6 +121,12 @@ def _multiplied_out(size: Size) -> Size:
             if factor is not None:
                 return Size(tuple(t for t in size.terms if t != term)) + above * factor
     return size
+
+
+def _without_common(left: Size, right: Size) -> tuple[Size, Size]:
+    """2*H over 4 is H over 2: both without the whole factor that all coefficients share."""
+    common = gcd(*(c for _, c in (*left.terms, *right.terms)))
+    return tuple(Size(tuple((m, c // common) for m, c in size.terms)) for size in (left, right))  # type: ignore[return-value]
 
 
 def _divide(left: Size, right: Size) -> Size | None:

@@ -6,8 +6,10 @@ during its life (Pisarchyk & Lee 2020, greedy by size).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 from archspec.ir.graph import BOOL, INT
 from archspec.ir.sizes import product
@@ -40,31 +42,38 @@ def lay_out(plan: Plan, sizes: Mapping[str, int], float_nbytes: int, placed: fro
     """The arena for given open sizes. `placed` values lie elsewhere: gradients, outputs of the caller."""
     lifetimes = {v: s for v, s in plan.lifetimes.items() if v not in placed}
     nbytes = {v: _rounded(value_nbytes(plan, v, sizes, float_nbytes)) for v in lifetimes}
-    offsets: dict[int, int] = {}
-    for value in sorted(lifetimes, key=lambda v: (-nbytes[v], lifetimes[v][0], v)):
-        others = sorted((offsets[o], offsets[o] + nbytes[o]) for o in offsets if _overlap(lifetimes[o], lifetimes[value]))
-        offsets[value] = _first_gap(others, nbytes[value])
+    offsets = _placed(lifetimes, nbytes)
     total = max((offsets[v] + nbytes[v] for v in offsets), default=0)
-    return Memory(offsets, nbytes, total, _lower_bound(plan, lifetimes, nbytes))
+    return Memory(offsets, nbytes, total, _lower_bound(lifetimes, nbytes))
+
+
+def _placed(lifetimes: Mapping[int, tuple[int, int]], nbytes: Mapping[int, int]) -> dict[int, int]:
+    """Each value at the lowest offset at which none lies that lives at the same time, the largest first."""
+    import numpy as np
+
+    order = sorted(lifetimes, key=lambda v: (-nbytes[v], lifetimes[v][0], v))
+    births, deaths = (np.array([lifetimes[v][k] for v in order], np.int64) for k in (0, 1))
+    starts = np.zeros(len(order), np.int64)
+    ends = np.zeros(len(order), np.int64)
+    for i, value in enumerate(order):
+        beside = (births[:i] <= deaths[i]) & (deaths[:i] >= births[i])
+        from_low = np.argsort(starts[:i][beside], kind="stable")
+        taken, until = starts[:i][beside][from_low], np.maximum.accumulate(ends[:i][beside][from_low])
+        free = np.concatenate([[0], until])
+        fits = np.flatnonzero(taken - free[:-1] >= nbytes[value])
+        starts[i] = free[fits[0]] if len(fits) else free[-1]
+        ends[i] = starts[i] + nbytes[value]
+    return {value: int(start) for value, start in zip(order, starts, strict=True)}
 
 
 def _rounded(count: int) -> int:
     return max(ALIGNMENT, (count + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
 
 
-def _overlap(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    return a[0] <= b[1] and b[0] <= a[1]
-
-
-def _first_gap(taken: list[tuple[int, int]], nbytes: int) -> int:
-    at = 0
-    for start, end in taken:
-        if start - at >= nbytes:
-            return at
-        at = max(at, end)
-    return at
-
-
-def _lower_bound(plan: Plan, lifetimes: Mapping[int, tuple[int, int]], nbytes: Mapping[int, int]) -> int:
-    """The most bytes that are alive at one call: no plan can do with less."""
-    return max((sum(nbytes[v] for v, (a, b) in lifetimes.items() if a <= i <= b) for i in range(len(plan.items))), default=0)
+def _lower_bound(lifetimes: Mapping[int, tuple[int, int]], nbytes: Mapping[int, int]) -> int:
+    """The most bytes that are alive at one item: no plan can do with less."""
+    change: Counter[int] = Counter()
+    for value, (birth, death) in lifetimes.items():
+        change[birth] += nbytes[value]
+        change[death + 1] -= nbytes[value]
+    return max(accumulate(change[i] for i in sorted(change)), default=0)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from archspec.diagnostics import ArchError, Diagnostic
 from archspec.ir.graph import Graph
 from archspec.ir.sizes import Size
 from archspec.plan import Memory, Plan, lay_out
@@ -19,6 +20,7 @@ from archspec.runtime.table import Unrolled
 
 Array = NDArray[Any]
 LINE = 64
+MOST_BOUND = 512  # shapes that a stage stays ready for
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Stage:
         key = tuple(sorted(sizes.items()))
         bound = self._bound.get(key)
         if bound is None or bound.generation != self.arena.generation:
-            if len(self._bound) > 64:
+            if len(self._bound) > MOST_BOUND:
                 self._bound.clear()
             bound = self._bound[key] = self._lay_out(dict(sizes))
         return bound
@@ -98,7 +100,7 @@ class Stage:
         """The stage for inputs of these shapes, in the order of the graph's inputs. Raises ArchError where one is wrong."""
         bound = self._by_shape.get(shapes)
         if bound is None or bound.generation != self.arena.generation:
-            if len(self._by_shape) > 64:
+            if len(self._by_shape) > MOST_BOUND:
                 self._by_shape.clear()
             bound = self._by_shape[shapes] = self.bind(open_sizes(self.plan.graph, shapes))
         return bound
@@ -107,6 +109,7 @@ class Stage:
 
     def _lay_out(self, sizes: dict[str, int]) -> Bound:
         graph = self.plan.graph
+        check_positions(graph, {**graph.sizes, **sizes})
         placed = frozenset(self._place(v) for n, v in graph.outputs.items() if f"out:{n}" in self.fixed)
         memory = lay_out(self.plan, sizes, self.float_type.itemsize, placed)
         at = memory.total
@@ -155,6 +158,21 @@ class Stage:
                 if f"{kind}:{name}" in self.fixed:
                     found[self._place(value) if kind == "out" else value] = self.fixed[f"{kind}:{name}"]
         return found
+
+
+def check_positions(graph: Graph, sizes: Mapping[str, int]) -> None:
+    """Positions `iota[T]` may pick from any table that has room for them; raises ArchError where one has not."""
+    for node in graph.nodes:
+        if node.op != "gather":
+            continue
+        ids = graph.nodes[node.operands[0].value]
+        while ids.op == "copy":
+            ids = graph.nodes[ids.operands[0].value]
+        points = graph_size({}, ids.of.size, sizes) if ids.op == "position" and ids.of is not None else 0
+        room = graph_size({}, node.reduced[0].size, sizes)
+        if points > room:
+            message = f"there are {points} positions along {ids.of}, and the table has room for {room}"
+            raise ArchError(Diagnostic("R02", message, node.origin.span, hints=("give shorter rows, or crop them",)))
 
 
 def open_sizes(graph: Graph, shapes: tuple[tuple[int, ...], ...]) -> dict[str, int]:

@@ -44,7 +44,7 @@ class Unrolled:
     def __init__(self, stage: Stage, sizes: Mapping[str, int], values: Mapping[int, Array], scratch: Array, room: int) -> None:
         self.stage, self.sizes, self.values, self.scratch, self.room = stage, sizes, values, scratch, room
         self.lines: dict[int, tuple[list[int], list[list[int]]]] = {}
-        self.spans: dict[int, list[tuple[int, int, bool]]] = {}
+        self.spans: dict[int, list[tuple[int, int, int, bool]]] = {}
         calls = stage.plan.calls
         self.depth = max((len(a.steps) for c in calls for a in c.arguments if isinstance(a, Buffer)), default=0)
         self.width = max((len(self._line(call)[0]) for call in calls), default=2)
@@ -154,25 +154,25 @@ class Unrolled:
         for row, call in zip(words, calls, strict=True):
             reads: list[tuple[int, int]] = []
             writes: list[tuple[int, int]] = []
-            for place, nbytes, is_written in self._spans(call):
+            for place, below, above, is_written in self._spans(call):
                 start = int(row[place])
-                (writes if is_written else reads).append((start, start + nbytes))
+                (writes if is_written else reads).append((start + below, start + above))
             if row[1] or _touch(reads, written) or _touch(writes, written) or _touch(writes, read):
                 row[1] = 1
                 read, written = [], []
             read += reads
             written += writes
 
-    def _spans(self, call: Call) -> list[tuple[int, int, bool]]:
-        """For each buffer of a call: its word, the bytes from its first element to its last, and whether it is written."""
+    def _spans(self, call: Call) -> list[tuple[int, int, int, bool]]:
+        """For each buffer of a call: its word, where its bytes begin and end, and whether it is written."""
         if id(call) not in self.spans:
             found, place = [], 2
             for parameter, argument in zip(call.kernel.parameters, call.arguments, strict=True):
                 if isinstance(argument, Buffer):
-                    moves = zip(parameter.shape, argument.strides, strict=True)
-                    last = sum((self._number(n) - 1) * self._number(s) for n, s in moves)
-                    nbytes = (last + 1) * self.values[argument.value].itemsize
-                    found.append((place, nbytes, parameter.name in call.kernel.written))
+                    item = self.values[argument.value].itemsize
+                    strides = [self._number(s) * item for s in argument.strides]
+                    below, above = reach([self._number(n) for n in parameter.shape], strides)
+                    found.append((place, below, above + item, parameter.name in call.kernel.written))
                 place += 2 if parameter.kind == "scratch" else 1
             self.spans[id(call)] = found
         return self.spans[id(call)]
@@ -201,9 +201,15 @@ def buffer_arrays(stage: Stage, sizes: Mapping[str, int], row: Words, call: Call
 def _at(address: int, dtype: np.dtype[Any], shape: Sequence[int], strides: Sequence[int]) -> Array:
     import ctypes
 
-    nbytes = sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + dtype.itemsize
-    raw = (ctypes.c_uint8 * nbytes).from_address(address)
-    return np.ndarray(tuple(shape), dtype, memoryview(raw), 0, tuple(strides))
+    below, above = reach(shape, strides)
+    raw = (ctypes.c_uint8 * (above - below + dtype.itemsize)).from_address(address + below)
+    return np.ndarray(tuple(shape), dtype, memoryview(raw), -below, tuple(strides))
+
+
+def reach(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, int]:
+    """How far the elements of an array lie before and after its first one; before it only those of reversed axes."""
+    moves = [(n - 1) * s for n, s in zip(shape, strides, strict=True)]
+    return sum(m for m in moves if m < 0), sum(m for m in moves if m > 0)
 
 
 def _stretches(items: Sequence[Item], calls: Sequence[Call], table: Unrolled) -> Iterable[tuple[bool, int]]:

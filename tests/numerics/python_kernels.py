@@ -17,7 +17,7 @@ from archspec.ops.randomness import philox
 from archspec.plan import make_plan
 from archspec.plan.kernel import Call, Kernel
 from archspec.runtime.stage import Arena, Native, Stage
-from archspec.runtime.table import buffer_arrays, stream_key
+from archspec.runtime.table import buffer_arrays, reach, stream_key
 
 
 class Pointer:
@@ -130,7 +130,10 @@ def _arguments(call: Call, row: Any, stage: Stage, sizes: Mapping[str, int], see
     return found
 
 
-def _flat(array: np.ndarray) -> np.ndarray:
-    """The elements from the first to the last of an array, those between its strides included."""
-    last = sum((n - 1) * s for n, s in zip(array.shape, array.strides, strict=True)) // array.itemsize
-    return np.lib.stride_tricks.as_strided(array, (last + 1,), (array.itemsize,))
+def _flat(array: np.ndarray) -> Any:
+    """The elements from the lowest to the highest of an array, those between its strides included, from the first one on."""
+    steps = [s // array.itemsize for s in array.strides]
+    below, above = reach(array.shape, steps)
+    lowest = array[(*(slice(None, None, -1) if s < 0 else slice(None) for s in steps), ...)]
+    whole = np.lib.stride_tricks.as_strided(lowest, (above - below + 1,), (array.itemsize,))
+    return Pointer(whole, -below) if below else whole

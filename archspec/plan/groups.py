@@ -357,7 +357,8 @@ class _Fusion:
 
     def _demand_operands(self, value: int) -> None:
         for operand in self.graph.nodes[value].operands:
-            self._demand(operand.value)
+            if operand.value not in self.virtual:
+                self._demand(operand.value)
 
     def _enter_new(self, group: Group, chain: list[int], places: dict[int, tuple[int, ...]]) -> None:
         """Enters a chain into a group made for it, after storing what would be computed too often in it."""

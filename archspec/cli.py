@@ -1,4 +1,4 @@
-"""The command: `archspec run | check | show | fmt`. Exit codes: 0 done, 1 failed while running, 2 usage, 3 the spec,
+"""The command: `archspec run | check | show | viz | fmt`. Exit codes: 0 done, 1 failed while running, 2 usage, 3 the spec,
 4 the data, 130 interrupted and saved."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DONE, FAILED, USAGE, SPEC, DATA, INTERRUPTED = 0, 1, 2, 3, 4, 130
 EXIT_CODES = {"P": SPEC, "S": SPEC, "T": SPEC, "D": DATA, "R": FAILED, "U": USAGE}
-COMMANDS = ("run", "check", "show", "fmt")
+COMMANDS = ("run", "check", "show", "viz", "fmt")
 STAGES = ("syntax", "graph", "backward", "gradient", "optimised", "plan", "code")
 
 
@@ -62,10 +62,11 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = _Parser(prog="archspec", description="Neural networks written as their equations, compiled to readable programs.")
     parser.add_argument("--version", action="version", version=f"archspec {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="run | check | show | fmt", parser_class=_Parser)
+    commands = parser.add_subparsers(required=True, metavar="run | check | show | viz | fmt", parser_class=_Parser)
     _run_parser(commands.add_parser("run", help="train a spec on its data"))
     _check_parser(commands.add_parser("check", help="find every mistake in a spec without running it"))
     _show_parser(commands.add_parser("show", help="print a spec's blocks and their cost, or any stage of its compilation"))
+    _viz_parser(commands.add_parser("viz", help="draw a spec: a page to look around in, SVG, DOT or JSON"))
     _fmt_parser(commands.add_parser("fmt", help="put specs into the canonical form"))
     return parser
 
@@ -102,6 +103,15 @@ def _show_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
     parser.add_argument("--precision", choices=("f32", "f64"), default="f32")
     parser.set_defaults(action=_show)
+
+
+def _viz_parser(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    parser.add_argument("-o", "--out", type=Path, help="NAME.html, .svg, .dot or .json (default: the spec's name, .html)")
+    parser.add_argument("--stage", choices=("graph", "backward", "plan"), help="this view alone; SVG and DOT show one, `graph`")
+    parser.add_argument("--size", action="append", default=[], metavar="AXIS=N", help="the size of an open axis, such as B=32")
+    parser.add_argument("--precision", choices=("f32", "f64"), default="f32")
+    parser.set_defaults(action=_viz)
 
 
 def _fmt_parser(parser: argparse.ArgumentParser) -> None:
@@ -214,6 +224,22 @@ def _parse_size(text: str) -> tuple[str, int]:
         message = f"--size takes AXIS=NUMBER, not `{text}`"
         raise ArchError(Diagnostic("U01", message, hints=("--size B=32",)))
     return name.strip(), int(value)
+
+
+def _viz(options: argparse.Namespace) -> int:
+    from archspec.drawn import drawn_text
+    from archspec.runtime.checkpoint import write_whole
+
+    spec = _load(options)
+    path = options.out or Path(f"{options.spec.stem}.html")
+    sizes = dict(_parse_size(s) for s in options.size)
+    text = drawn_text(path.suffix, spec.stages(_dims(spec), options.model), sizes, options.stage, options.precision)
+    try:
+        write_whole(path, text.encode())
+    except OSError as error:
+        raise ArchError(Diagnostic("R05", f"cannot write {path}: {error.strerror}")) from None
+    print(f"saved in {path}")
+    return DONE
 
 
 def _fmt(options: argparse.Namespace) -> int:

@@ -115,9 +115,10 @@ def test_looking_loads_no_compiler(command):
     assert not loaded_by(command) & HEAVY
 
 
-def test_looking_at_code_loads_no_numba():
+@pytest.mark.parametrize("command", ["show specs/digits.arch --stage code", "viz specs/digits.arch -o {folder}/digits.html"])
+def test_looking_at_code_loads_no_numba(command, tmp_path):
     """The register tile depends on the CPU, which llvmlite knows."""
-    assert loaded_by("show specs/digits.arch --stage code") & HEAVY <= {"llvmlite"}
+    assert loaded_by(command.format(folder=tmp_path)) & HEAVY <= {"llvmlite"}
 
 
 def loaded_by(command: str) -> set[str]:

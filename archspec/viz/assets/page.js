@@ -1,0 +1,414 @@
+// The page of `archspec viz`: shows the drawing that lies in the page as data. Every text becomes a text node; nothing of the
+// drawing is ever parsed as markup or run.
+"use strict";
+
+const drawing = JSON.parse(document.getElementById("drawing").textContent);
+const at = (id) => document.getElementById(id);
+const SVG = "http://www.w3.org/2000/svg";
+const START_NODES = 26; // boxes are opened from the outside in while no more than this is seen
+const MANY_EDGES = 300; // above, dot works with less care
+const TOO_MANY_EDGES = 1500; // above, dot takes longer than people wait: layers and boxes give way to springs
+const FIGURES = { parameters: "parameters", flops: "FLOPs", nbytes: "bytes" };
+const state = { view: 0, overlay: "", sizes: false, chosen: null, zoom: 1 };
+let engine = null;
+
+function element(tag, text, attributes = {}) {
+  const made = document.createElement(tag);
+  if (text !== undefined) made.textContent = text;
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  return made;
+}
+
+function short(number) {
+  for (const [unit, size] of [["T", 1e12], ["G", 1e9], ["M", 1e6], ["k", 1e3]]) {
+    if (number >= size) return (number / size).toPrecision(3) + " " + unit;
+  }
+  return String(number);
+}
+
+// --- views: who lies in what, and what each box sums up to -----------------------------------------------------------
+
+function prepare(view) {
+  const boxes = new Map(view.boxes.map((b) => [b.id, { times: 1, line: "", ...b, inside: [], boxes: [], parameters: 0, flops: 0, nbytes: 0 }]));
+  const nodes = new Map(view.nodes.map((n) => [n.id, { times: 1, shape: "", sizes: "", parameters: 0, flops: 0, nbytes: 0, ...n }]));
+  for (const box of boxes.values()) if (boxes.has(box.parent)) boxes.get(box.parent).boxes.push(box.id);
+  for (const node of nodes.values()) {
+    if (boxes.has(node.parent)) boxes.get(node.parent).inside.push(node.id);
+    for (let p = node.parent; boxes.has(p); p = boxes.get(p).parent) {
+      for (const figure of Object.keys(FIGURES)) boxes.get(p)[figure] += node[figure];
+    }
+  }
+  const prepared = { ...view, boxes, nodes, open: new Set() };
+  open_outer(prepared);
+  return prepared;
+}
+
+function open_outer(view) {
+  let seen = [...view.nodes.values()].filter((n) => !view.boxes.has(n.parent)).length;
+  const waiting = [...view.boxes.values()].filter((b) => !view.boxes.has(b.parent));
+  seen += waiting.length;
+  while (waiting.length) {
+    const box = waiting.shift();
+    const more = box.inside.length + box.boxes.length - 1;
+    if (seen + more > START_NODES) continue;
+    seen += more;
+    view.open.add(box.id);
+    waiting.push(...box.boxes.map((id) => view.boxes.get(id)));
+  }
+}
+
+function ancestors(view, parent) {
+  const found = [];
+  for (let p = parent; view.boxes.has(p); p = view.boxes.get(p).parent) found.unshift(p);
+  return found;
+}
+
+// What stands for a node or box: itself, or the outermost closed box around it.
+function seen_as(view, id) {
+  const item = view.nodes.get(id) || view.boxes.get(id);
+  return ancestors(view, item.parent).find((box) => !view.open.has(box)) || id;
+}
+
+const CLUSTER = { fontname: "Helvetica", fontsize: "11", style: "rounded", labeljust: "l" };
+
+// --- the graph that the layout engine is given ------------------------------------------------------------------------
+
+const literal = (text) => text.replaceAll("\\", "\\\\");
+
+// How often a node occurs, where the boxes around it do not say so.
+function times(view, item) {
+  const around = ancestors(view, item.parent).reduce((product, id) => product * view.boxes.get(id).times, 1);
+  return view.boxes.has(item.id) || item.times === around ? "" : " ×" + item.times;
+}
+
+function node_label(view, item, is_box) {
+  const figure = state.overlay && item[state.overlay] ? "\n" + short(item[state.overlay]) + " " + FIGURES[state.overlay] : "";
+  const shape = is_box ? "" : state.sizes ? item.sizes : item.shape;
+  return literal((is_box ? "▸ " : "") + item.label + times(view, item) + (shape ? "  " + shape : "") + figure);
+}
+
+function drawn_node(view, id) {
+  const box = view.boxes.get(id);
+  const item = box || view.nodes.get(id);
+  return { name: id, attributes: { id: "g:" + id, label: node_label(view, item, !!box), class: box ? "box" : item.kind } };
+}
+
+function cluster(view, box) {
+  const label = literal("▾ " + box.label);
+  return { name: "cluster_" + box.id, graphAttributes: { id: "g:" + box.id, label, ...CLUSTER }, ...contents(view, box.inside, box.boxes) };
+}
+
+function contents(view, inside, boxes) {
+  const closed = boxes.filter((id) => !view.open.has(id));
+  const open = boxes.filter((id) => view.open.has(id)).map((id) => view.boxes.get(id));
+  return { nodes: [...inside, ...closed].map((id) => drawn_node(view, id)), subgraphs: open.map((box) => cluster(view, box)) };
+}
+
+function drawn_edges(view) {
+  const edges = new Map();
+  for (const edge of view.edges) {
+    const tail = seen_as(view, edge.source), head = seen_as(view, edge.target);
+    if (tail === head) continue;
+    const key = JSON.stringify([tail, head]);
+    const label = state.sizes ? view.nodes.get(edge.source).sizes : edge.label;
+    if (!edges.has(key)) edges.set(key, { tail, head, labels: new Set(), count: 0 });
+    edges.get(key).labels.add(label);
+    edges.get(key).count++;
+  }
+  return [...edges.values()].map(({ tail, head, labels, count }) => {
+    const label = labels.size === 1 ? [...labels][0] : count + " values";
+    const plain = view.nodes.has(tail) ? "" : literal(label); // a node that is seen has its shape in it
+    return { tail, head, attributes: { label: plain } };
+  });
+}
+
+function whole_graph(view) {
+  const outer = [...view.nodes.values()].filter((n) => !view.boxes.has(n.parent)).map((n) => n.id);
+  const boxes = [...view.boxes.values()].filter((b) => !view.boxes.has(b.parent)).map((b) => b.id);
+  const body = contents(view, outer, boxes), edges = drawn_edges(view);
+  const fast = edges.length > MANY_EDGES ? { splines: "line", nslimit: "0.01", mclimit: "0.01", remincross: "false", searchsize: "1" } : {};
+  return {
+    directed: true,
+    graphAttributes: { bgcolor: "transparent", nodesep: "0.2", ranksep: "0.35", ...fast },
+    nodeAttributes: { shape: "box", style: "rounded,filled", fillcolor: "white", fontname: "Helvetica", fontsize: "11", margin: "0.14,0.05", height: "0.3", width: "0.3" },
+    edgeAttributes: { fontname: "Helvetica", fontsize: "9", arrowsize: "0.6" },
+    ...body,
+    edges,
+  };
+}
+
+// --- showing -------------------------------------------------------------------------------------------------------------
+
+const views = drawing.views.map(prepare);
+const names = [...views.map((v) => v.title), ...(drawing.arena ? ["Memory"] : [])];
+const current = () => views[state.view];
+
+function show() {
+  [...at("views").children].forEach((tab, k) => tab.setAttribute("aria-selected", String(k === state.view)));
+  const picture = at("picture");
+  const made = current() ? picture_of(current()) : memory_picture();
+  picture.replaceChildren(made);
+  picture.classList.toggle("heat", !!state.overlay && !!current());
+  zoom();
+  details();
+}
+
+function picture_of(view) {
+  const graph = whole_graph(view);
+  const svg = engine.renderSVGElement(graph, { engine: graph.edges.length > TOO_MANY_EDGES ? "sfdp" : "dot" });
+  svg.dataset.width = parseFloat(svg.getAttribute("width"));
+  for (const title of svg.querySelectorAll("title")) title.remove();
+  for (const group of svg.querySelectorAll("g.node, g.cluster")) prepare_group(view, group);
+  return svg;
+}
+
+function prepare_group(view, group) {
+  const id = group.id.slice(2);
+  const item = view.boxes.get(id) || view.nodes.get(id);
+  const most = Math.max(...[...view.nodes.values(), ...view.boxes.values()].map((n) => n[state.overlay] || 0), 1);
+  if (state.overlay) group.style.setProperty("--share", Math.sqrt((item[state.overlay] || 0) / most));
+  group.classList.toggle("chosen", id === state.chosen);
+  group.setAttribute("tabindex", "0");
+  group.setAttribute("role", "button");
+  group.setAttribute("aria-label", item.label);
+  group.addEventListener("click", (event) => { event.stopPropagation(); choose(id, group.classList.contains("box")); });
+  group.addEventListener("dblclick", () => { if (view.open.has(id)) toggle(id); });
+  group.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    if (view.boxes.has(id)) toggle(id); else choose(id);
+  });
+}
+
+function choose(id, unfold = false) {
+  state.chosen = id;
+  if (unfold) current().open.add(id);
+  if (unfold) show(); else mark();
+  details();
+}
+
+function mark() {
+  for (const group of document.querySelectorAll("#picture .chosen")) group.classList.remove("chosen");
+  const group = at("g:" + state.chosen);
+  if (group) group.classList.add("chosen");
+}
+
+function toggle(id) {
+  const open = current().open;
+  if (open.has(id)) open.delete(id); else open.add(id);
+  state.chosen = id;
+  show();
+  const group = at("g:" + id);
+  if (group) group.focus();
+}
+
+function zoom() {
+  const svg = at("picture").querySelector("svg[data-width]");
+  if (!svg) return;
+  const width = svg.dataset.width * 1.333, room = at("picture").clientWidth - 32;
+  const fitted = Math.max(Math.min(1, room / width), 0.35);
+  svg.setAttribute("width", width * fitted * state.zoom);
+  svg.removeAttribute("height");
+}
+
+function reveal(view_number, id) {
+  state.view = view_number;
+  const view = current(), item = view.nodes.get(id) || view.boxes.get(id);
+  for (const box of ancestors(view, item.parent)) view.open.add(box);
+  state.chosen = id;
+  show();
+  const group = at("g:" + id);
+  if (group) { group.scrollIntoView({ block: "center", inline: "center" }); group.focus({ preventScroll: true }); }
+}
+
+// --- details ---------------------------------------------------------------------------------------------------------------
+
+function details() {
+  const panel = at("details"), view = current();
+  const item = view && (view.nodes.get(state.chosen) || view.boxes.get(state.chosen));
+  const bar = !view && drawing.arena.bars[state.chosen];
+  panel.replaceChildren(...(item ? item_details(view, item) : bar ? bar_details(bar) : about()));
+}
+
+function about() {
+  const sizes = Object.entries(drawing.sizes).map(([name, size]) => name + " = " + size.toLocaleString("en"));
+  const keys = [["/", "search"], ["1 … " + names.length, "views"], ["Tab, Enter", "walk and unfold"], ["e, c", "unfold, fold all"], ["+, -", "zoom"], ["d", "light or dark"]];
+  return [element("h2", drawing.title), listing([["sizes", sizes.join(", ") || "none"]]), ...totals(), element("h3", "Keys"), listing(keys)];
+}
+
+function totals() {
+  if (!current()) return arena_totals();
+  const sums = Object.keys(FIGURES).map((figure) => {
+    const total = [...current().nodes.values()].reduce((sum, n) => sum + n[figure], 0);
+    return [FIGURES[figure], total.toLocaleString("en")];
+  });
+  return [element("h3", "In this view"), listing(sums.filter(([, text]) => text !== "0"))];
+}
+
+function arena_totals() {
+  const { total, lower_bound: least } = drawing.arena;
+  return [element("h3", "Arena"), listing([["bytes", total.toLocaleString("en")], ["alive at once", least.toLocaleString("en")]])];
+}
+
+function listing(rows) {
+  const list = element("dl");
+  for (const [name, text] of rows) list.append(element("dt", name), element("dd", text));
+  return list;
+}
+
+function item_details(view, item) {
+  const is_box = view.boxes.has(item.id), parts = [element("h2", item.label)];
+  const path = is_box ? item.id : [item.parent, item.label].filter(Boolean).join("/");
+  const rows = [["path", path], ["shape", item.shape], ["sizes", item.sizes], ["copies", item.times > 1 ? String(item.times) : ""]];
+  for (const [figure, name] of Object.entries(FIGURES)) rows.push([name, item[figure] ? item[figure].toLocaleString("en") : ""]);
+  parts.push(listing(rows.filter(([, text]) => text)));
+  if (is_box) parts.push(fold_button(view, item));
+  for (const [title, text] of [["Spec", item.line], ["Equation", (item.equations || []).join("\n")], ["Gradient", gradient_of(item)]]) {
+    if (text) parts.push(element("h3", title), element("pre", text));
+  }
+  const code = item.code && drawing.sources[item.code];
+  if (code) parts.push(element("h3", "Generated code"), element("pre", code, { class: "code", tabindex: "0" }));
+  return parts;
+}
+
+// The derived gradient of a node; the view as written has none of its own.
+function gradient_of(item) {
+  if (item.gradient) return item.gradient.join("\n");
+  const twin = views.flatMap((v) => [...v.nodes.values()]).find((n) => n.gradient && n.parent === item.parent && n.label === item.label && n.shape === item.shape);
+  return twin && item.kind !== "backward" ? twin.gradient.join("\n") : "";
+}
+
+function fold_button(view, box) {
+  const button = element("button", view.open.has(box.id) ? "Fold" : "Unfold");
+  button.addEventListener("click", () => toggle(box.id));
+  return button;
+}
+
+// --- memory -----------------------------------------------------------------------------------------------------------------
+
+function svg_element(tag, attributes, text) {
+  const made = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+function memory_picture() {
+  const { arena } = drawing, count = Math.max(arena.items.length, 1);
+  const width = Math.max(at("picture").clientWidth - 32, 300), height = 460, left = 70, top = 24, floor = 40;
+  const x = (item) => left + (item * (width - left - 10)) / count;
+  const y = (bytes) => height - floor - (bytes * (height - floor - top)) / Math.max(arena.total, 1);
+  const svg = svg_element("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Memory" });
+  for (let k = 0; k <= 4; k++) {
+    svg.append(svg_element("line", { class: "axis", x1: left, x2: width - 10, y1: y((arena.total * k) / 4), y2: y((arena.total * k) / 4) }));
+    svg.append(svg_element("text", { x: left - 6, y: y((arena.total * k) / 4) + 4, "text-anchor": "end", "font-size": 11 }, short(Math.round((arena.total * k) / 4)) + "B"));
+  }
+  arena.bars.forEach((bar, k) => svg.append(memory_bar(bar, k, x, y)));
+  svg.append(svg_element("text", { x: left, y: height - 12, "font-size": 11 }, `${count} kernels and loops, in the order in which they run →`));
+  svg.append(...peak(arena, x, y, height - floor));
+  return svg;
+}
+
+function memory_bar(bar, number, x, y) {
+  const place = { x: x(bar.first), y: y(bar.offset + bar.nbytes), width: Math.max(x(bar.last + 1) - x(bar.first), 1), height: Math.max(y(bar.offset) - y(bar.offset + bar.nbytes), 1) };
+  const made = svg_element("rect", { ...place, class: "bar " + (bar.role === "backward" ? "backward" : "forward"), id: "g:" + number, tabindex: "0" });
+  made.append(svg_element("title", {}, `${bar.label}: ${bar.nbytes.toLocaleString("en")} bytes`));
+  made.addEventListener("click", () => choose(number));
+  made.addEventListener("keydown", (event) => { if (event.key === "Enter") choose(number); });
+  return made;
+}
+
+function peak(arena, x, y, floor) {
+  const alive = arena.items.map((_, k) => arena.bars.reduce((sum, b) => sum + (b.first <= k && k <= b.last ? b.nbytes : 0), 0));
+  const most = Math.max(...alive, 0), item = Math.max(alive.indexOf(most), 0), middle = (x(item) + x(item + 1)) / 2;
+  const text = `peak: ${short(most)}B alive at ${arena.items[item] || ""}`, right = item > arena.items.length / 2;
+  return [
+    svg_element("line", { class: "peak", x1: middle, x2: middle, y1: 16, y2: floor }),
+    svg_element("text", { class: "peaktext", x: middle + (right ? -5 : 5), y: 14, "text-anchor": right ? "end" : "start", "font-size": 12 }, text),
+  ];
+}
+
+function bar_details(bar) {
+  const { items } = drawing.arena;
+  const life = `${bar.first} (${items[bar.first]}) to ${bar.last} (${items[bar.last]})`;
+  return [element("h2", bar.label), listing([["bytes", bar.nbytes.toLocaleString("en")], ["offset", bar.offset.toLocaleString("en")], ["alive", life], ["made in", bar.role]])];
+}
+
+// --- search and keys ----------------------------------------------------------------------------------------------------------
+
+function search() {
+  const wanted = at("search").value.trim().toLowerCase(), list = at("found");
+  const hits = wanted ? views.flatMap((view, k) => [...view.boxes.values(), ...view.nodes.values()].filter((i) => matches(i, wanted)).map((i) => [k, i])) : [];
+  hits.sort((a, b) => (b[0] === state.view) - (a[0] === state.view));
+  list.replaceChildren(...hits.slice(0, 40).map(([k, item]) => hit(k, item)));
+  if (wanted && !hits.length) list.append(element("li", "nothing found"));
+  list.hidden = !wanted;
+}
+
+function matches(item, wanted) {
+  return [item.label, item.parent + "/" + item.label, ...(item.equations || [])].some((text) => text.toLowerCase().includes(wanted));
+}
+
+function hit(view_number, item) {
+  const button = element("button", item.label + " ");
+  button.append(element("small", `${item.parent}  ·  ${views[view_number].title}`));
+  button.addEventListener("click", () => { at("found").hidden = true; reveal(view_number, item.id); });
+  const line = element("li");
+  line.append(button);
+  return line;
+}
+
+function unfold_all(open) {
+  const view = current();
+  if (!view) return;
+  view.open = new Set(open ? view.boxes.keys() : []);
+  show();
+}
+
+function select_view(number) {
+  state.view = number;
+  state.chosen = null;
+  show();
+}
+
+function resize(factor) {
+  state.zoom = Math.min(Math.max(state.zoom * factor, 0.2), 8);
+  zoom();
+}
+
+const KEYS = {
+  "/": () => at("search").focus(), e: () => unfold_all(true), c: () => unfold_all(false), d: () => document.documentElement.classList.toggle("dark"),
+  "+": () => resize(1.25), "-": () => resize(0.8), Escape: () => { at("found").hidden = true; state.chosen = null; mark(); details(); },
+};
+
+function key(event) {
+  const typing = ["INPUT", "SELECT"].includes(event.target.tagName);
+  if (event.key === "Enter" && event.target === at("search")) { const first = at("found").querySelector("button"); if (first) first.click(); return; }
+  if (event.ctrlKey || event.metaKey || event.altKey || (typing && event.key !== "Escape")) return;
+  const number = Number(event.key);
+  if (number >= 1 && number <= names.length) { select_view(number - 1); return; }
+  if (KEYS[event.key]) { event.preventDefault(); KEYS[event.key](); }
+}
+
+function connect() {
+  at("title").textContent = drawing.title;
+  names.forEach((name, k) => {
+    const tab = element("button", name, { role: "tab" });
+    tab.addEventListener("click", () => select_view(k));
+    at("views").append(tab);
+  });
+  at("search").addEventListener("input", search);
+  at("overlay").addEventListener("change", (event) => { state.overlay = event.target.value; show(); });
+  at("sizes").addEventListener("change", (event) => { state.sizes = event.target.checked; show(); });
+  for (const [id, name] of [["unfold", "e"], ["fold", "c"], ["larger", "+"], ["smaller", "-"], ["scheme", "d"]]) at(id).addEventListener("click", KEYS[name]);
+  document.addEventListener("keydown", key);
+  window.addEventListener("resize", () => { if (current()) zoom(); else show(); });
+  if (window.matchMedia("(prefers-color-scheme: dark)").matches) document.documentElement.classList.add("dark");
+}
+
+Viz.instance().then((made) => {
+  engine = made;
+  connect();
+  show();
+  document.documentElement.dataset.ready = String(Math.round(performance.now()));
+});

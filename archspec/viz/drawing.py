@@ -1,0 +1,137 @@
+"""What is drawn, before any format is chosen: nested boxes, nodes in them, edges between nodes, buffers in memory.
+
+Every text in a drawing is plain: what would steer a terminal, a page or the direction of letters is spelled out.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Box:
+    """A block. `times` counts the equal copies that it stands for; `parent` is "" for the outermost."""
+
+    id: str
+    label: str
+    parent: str
+    times: int = 1
+    line: str = ""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A value or a kernel.
+
+    `kind`       input, weight, forward, backward or kernel
+    `order`      its place in the order in which things are computed
+    `times`      how many of the program's it stands for; the figures are those of all of them
+    `equations`  what it computes; `gradient` those of its gradient
+    `code`       the name of its kernel among the drawing's sources
+    """
+
+    id: str
+    label: str
+    parent: str
+    kind: str
+    order: int
+    shape: str = ""
+    sizes: str = ""
+    times: int = 1
+    line: str = ""
+    equations: tuple[str, ...] = ()
+    gradient: tuple[str, ...] = ()
+    code: str = ""
+    parameters: int = 0
+    flops: int = 0
+    nbytes: int = 0
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A value on its way: `label` is its shape."""
+
+    source: str
+    target: str
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class View:
+    """One way to look at the program."""
+
+    name: str
+    title: str
+    boxes: tuple[Box, ...]
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A buffer: alive from item `first` to `last` of the plan, at `offset` bytes of the arena."""
+
+    label: str
+    first: int
+    last: int
+    offset: int
+    nbytes: int
+    role: str
+
+
+@dataclass(frozen=True)
+class Arena:
+    """The memory of a step at given sizes."""
+
+    total: int
+    lower_bound: int
+    items: tuple[str, ...]
+    bars: tuple[Bar, ...]
+    sizes: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Everything that a page shows. `sources` has the code of each kernel by name."""
+
+    title: str
+    sizes: Mapping[str, int]
+    views: tuple[View, ...]
+    arena: Arena | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def data(self) -> dict[str, Any]:
+        """The drawing as JSON holds it, with fields that say nothing left out."""
+        made: dict[str, Any] = _plain({**_fields(self), "sizes": dict(self.sizes), "sources": dict(self.sources)})
+        return made
+
+
+def _fields(drawing: Drawing) -> dict[str, Any]:
+    views = [{**asdict(view), "boxes": _all(view.boxes), "nodes": _all(view.nodes)} for view in drawing.views]
+    arena = None if drawing.arena is None else {**asdict(drawing.arena), "sizes": dict(drawing.arena.sizes)}
+    return {"title": drawing.title, "views": views, "arena": arena}
+
+
+def _all(items: tuple[Box, ...] | tuple[Node, ...]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in asdict(item).items() if v not in ("", 0, (), None) or k in ("parent", "order")} for item in items]
+
+
+def plain(text: str) -> str:
+    """`text` with control and direction characters spelled out: U+202E becomes `\\u{202e}`."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c in "\n\t" or unicodedata.category(c) not in _STEERING else f"\\u{{{ord(c):x}}}" for c in text)
+
+
+_STEERING = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, dict):
+        return {plain(str(k)): _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value

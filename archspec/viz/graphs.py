@@ -1,0 +1,149 @@
+"""Graphs as views: a node for each value that an equation defines, in the box of the block that computes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from archspec.ir.graph import BOOL, INT, Graph
+from archspec.ir.graph import Node as Value
+from archspec.ir.sizes import product
+from archspec.viz.blocks import Block, block_path
+from archspec.viz.cost import operations
+from archspec.viz.drawing import Edge, Node, View
+from archspec.viz.equations import Equation, equations
+from archspec.viz.folding import Folding, boxes_of, folding
+from archspec.viz.notation import arch
+
+
+def graph_view(name: str, title: str, graph: Graph, blocks: Sequence[Block], sizes: Mapping[str, int]) -> View:
+    """A graph, forward alone or with its gradient. Copies that a `repeat` makes are drawn once."""
+    return _Drawer(graph, folding(blocks), sizes).view(name, title, blocks)
+
+
+def nbytes(node: Value, sizes: Mapping[str, int], float_nbytes: int = 4) -> int:
+    """The bytes of a value; 0 where its size is not known."""
+    return (product(node.axes).evaluate(sizes) or 0) * {INT: 8, BOOL: 1}.get(node.dtype, float_nbytes)
+
+
+def numbers(node: Value, sizes: Mapping[str, int]) -> str:
+    """`32 × 64`: the sizes of a shape, `?` where one is not known."""
+    known = [a.size.evaluate(sizes) for a in node.axes]
+    return " × ".join("?" if n is None else f"{n:,}" for n in known)
+
+
+def place_text(node: Value) -> str:
+    span = node.origin.span
+    return f"{span.source.path}:{span.line}  {span.source.line(span.line).strip()}" if span is not None else ""
+
+
+class _Drawer:
+    """`ids` has the node that each value is drawn as, `blocks` the path of the block that it stands in, unfolded."""
+
+    def __init__(self, graph: Graph, fold: Folding, sizes: Mapping[str, int]) -> None:
+        self.graph, self.fold, self.sizes = graph, fold, sizes
+        self.forward = {n.origin.full_name: n for n in graph.nodes if n.origin.role == "forward"}
+        self.lines: dict[int, list[Equation]] = {}
+        for equation in equations(graph):
+            self.lines.setdefault(equation.value, []).append(equation)
+        self.ids: dict[int, str] = {}
+        self.blocks: dict[int, str] = {}
+        self.keys: dict[object, str] = {}
+        self.seen: dict[object, int] = {}
+        self.nodes: dict[str, Node] = {}
+
+    def view(self, name: str, title: str, blocks: Sequence[Block]) -> View:
+        given = {*self.graph.inputs.values(), *self.graph.weights.values()}
+        read = {v for lines in self.lines.values() for e in lines for v in e.reads}
+        gradients = self._gradients()
+        for value in sorted({*self.lines, *(given & read)}):
+            self._draw(value, gradients.get(value, ()))
+        boxes = boxes_of((n.parent for n in self.nodes.values()), blocks)
+        return View(name, title, boxes, tuple(self.nodes.values()), self._edges())
+
+    def _gradients(self) -> dict[int, tuple[str, ...]]:
+        """For each forward value the equations of its gradient."""
+        values = {n.origin.full_name: v for v, n in self.graph if n.origin.role == "forward" and n.origin.name}
+        values |= dict(self.graph.weights)
+        found: dict[int, tuple[str, ...]] = {}
+        for value, lines in self.lines.items():
+            of = values.get(self.graph.nodes[value].origin.of)
+            if of is not None:
+                found[of] = (*found.get(of, ()), *(_equation(e) for e in lines))
+        return found
+
+    def _draw(self, value: int, gradient: tuple[str, ...]) -> None:
+        """Draws a value, or counts it with the one of the first copy."""
+        node = self.graph.nodes[value]
+        path, label = self._block(node), self._label(value)
+        alike = (self.fold.path(path), label.rstrip("0123456789"), node.op, node.axes)
+        number = self.seen[path, alike] = self.seen.get((path, alike), 0) + 1
+        id = self.keys.setdefault((alike, number), f"n{len(self.keys)}")
+        self.ids[value], self.blocks[value] = id, path
+        drawn = self._node(value, id, alike[0], label, gradient)
+        self.nodes[id] = _together(self.nodes[id], drawn) if id in self.nodes else drawn
+
+    def _block(self, node: Value) -> str:
+        """The block of a node; a backward node stands in that of the forward node whose gradient it makes."""
+        of = self.forward.get(node.origin.of) if node.origin.role == "backward" else None
+        return "" if node.op == "input" else block_path(of) if of is not None else block_path(node)
+
+    def _label(self, value: int) -> str:
+        node = self.graph.nodes[value]
+        if value in self.lines:
+            return str(self.lines[value][0].left.name).rsplit(".", 1)[-1]
+        return str(dict(node.attributes).get("name") or node.attribute("path").rsplit("/", 1)[-1])
+
+    def _node(self, value: int, id: str, parent: str, label: str, gradient: tuple[str, ...]) -> Node:
+        node, lines = self.graph.nodes[value], self.lines.get(value, [])
+        work = [operations(self.graph.nodes[v]).evaluate(self.sizes) or 0 for e in lines for v in e.inside]
+        return Node(
+            id,
+            label,
+            parent,
+            node.op if node.op in ("input", "weight") else node.origin.role,
+            value,
+            node.shape,
+            numbers(node, self.sizes),
+            line=place_text(node),
+            equations=tuple(_equation(e) for e in lines),
+            gradient=gradient,
+            parameters=(product(node.axes).evaluate(self.sizes) or 0) if node.op == "weight" else 0,
+            flops=sum(work),
+            nbytes=nbytes(node, self.sizes),
+        )
+
+    def _edges(self) -> tuple[Edge, ...]:
+        """Who reads what. An edge from copy to copy of one `repeat` would lead from the first copy to itself."""
+        edges: dict[tuple[str, str], Edge] = {}
+        for target, lines in self.lines.items():
+            for source in (v for e in lines for v in e.reads):
+                ends = (self.ids[source], self.ids[target])
+                if not self._from_copy_to_copy(source, target):
+                    edges.setdefault(ends, Edge(*ends, self.graph.nodes[source].shape))
+        return tuple(edges.values())
+
+    def _from_copy_to_copy(self, source: int, target: int) -> bool:
+        """Whether two values lie in different copies of what is drawn once."""
+        pairs = zip(self.blocks[source].split("/"), self.blocks[target].split("/"), strict=False)
+        around = ""
+        for left, right in pairs:
+            if left != right:
+                return self.fold.path(f"{around}{left}") == self.fold.path(f"{around}{right}")
+            around += f"{left}/"
+        return False
+
+
+def _equation(equation: Equation) -> str:
+    return f"{arch(equation.left)} = {arch(equation.right)}"
+
+
+def _together(first: Node, other: Node) -> Node:
+    """A node that stands for one value more."""
+    return replace(
+        first,
+        times=first.times + other.times,
+        parameters=first.parameters + other.parameters,
+        flops=first.flops + other.flops,
+        nbytes=first.nbytes + other.nbytes,
+    )

@@ -1,0 +1,186 @@
+"""The page of `archspec viz` in a real browser, and its formats against names that try to be markup."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import browser as driver
+import pytest
+from browser import Browser
+from support import REPOSITORY
+
+from archspec.cli import main
+from archspec.drawn import drawing, drawn_text
+from archspec.pipeline import Stages
+from archspec.spec import load, loads
+from archspec.viz.dot import dot
+from archspec.viz.drawing import Box, Drawing, Edge, Node, View, plain
+from archspec.viz.page import page
+
+SPECS = sorted(p for p in (REPOSITORY / "specs").glob("*.arch") if load(p).file.models())
+HOSTILE = (
+    "</script><script>window.pwned=1</script>\"'><img src=x onerror=window.pwned=1>\u202e\u2066javascript:alert(1)\\N<!--\x1b]"
+)
+DEEP = """
+let N = 2, L = 48
+dim B, T = 16, D = 8
+model net(x[B,T,D]) -> z[B,T,D] { z = x |> repeat L { encoder_block(N, p=0.0, causal=true) } }
+"""
+FLAT = "dim B, D\nmodel net(x[B,D]) -> y[B,D] {\n  h0 = x\n" + "".join(
+    f"  h{k} = tanh(h{k - 1}{f' + h{k - 7}' if k > 7 else ''})\n" for k in range(1, 2001)
+)
+FLAT += "  y = h2000\n}\n"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    made = driver.start(tmp_path_factory.mktemp("profile"))
+    yield made
+    made.close()
+
+
+def stages_of(path: Path) -> Stages:
+    spec = load(path)
+    return spec.stages(spec.data().dims if "data" in spec.file.sections else None)
+
+
+def hostile() -> Drawing:
+    """A drawing in which every text is hostile."""
+    h = HOSTILE
+    nodes = (
+        Node("n0", h, h, "input", 0, h, h, line=h, equations=(h,), gradient=(h,), code=h),
+        Node("n1", h, "", "kernel", 1, h),
+    )
+    view = View("graph", h, (Box(h, h, "", 2, h),), nodes, (Edge("n0", "n1", h),))
+    return Drawing(h, {h: 3}, (view,), None, {h: h})
+
+
+# --- in the browser ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda p: p.stem)
+def test_the_page_of_each_spec(browser: Browser, path: Path, tmp_path: Path) -> None:
+    """It loads without the network or an error; folds, unfolds, searches, switches views and shows code."""
+    (tmp_path / "page.html").write_text(drawn_text(".html", stages_of(path), {}, None))
+    browser.faults.clear()
+    browser.open(tmp_path / "page.html")
+    shown = "document.querySelectorAll('#picture g.node').length"
+    folded = browser.run(f"document.activeElement.blur(), {shown}")
+    browser.press("e")
+    unfolded = browser.run(shown)
+    browser.press("c")
+    assert browser.run(shown) <= folded <= unfolded
+    for k in range(4):
+        browser.press(str(k + 1))
+        assert browser.run(f"document.querySelectorAll('nav button')[{k}].getAttribute('aria-selected')") == "true"
+        assert browser.run("document.querySelectorAll('#picture svg').length") == 1
+    browser.press("3")
+    browser.press("e")
+    browser.run("document.querySelector('#picture g.node').dispatchEvent(new MouseEvent('click', {bubbles: true}))")
+    assert "def " in browser.run("document.querySelector('#details pre.code').textContent")
+    assert not browser.faults
+
+
+def test_search_leads_to_a_node(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text(drawn_text(".html", stages_of(REPOSITORY / "specs" / "gpt.arch"), {}, None))
+    browser.open(tmp_path / "page.html")
+    browser.press("/")
+    browser.run("at('search').value = 'softmax', search(), at('found').querySelector('button').click()")
+    assert browser.run("state.chosen").endswith("softmax")
+    assert browser.run("document.querySelector('#picture .chosen').id").endswith("softmax")
+    assert "softmax" in browser.run("at('details').textContent")
+
+
+def test_a_deep_model_is_small_and_quick(browser: Browser, tmp_path: Path) -> None:
+    text = drawn_text(".html", loads(DEEP).stages(), {}, None)
+    assert len(text.encode()) < 3_000_000 and "×48" in text
+    (tmp_path / "page.html").write_text(text)
+    browser.open(tmp_path / "page.html")
+    assert float(browser.run("document.documentElement.dataset.ready")) < 3000  # 1 s where nothing else runs
+
+
+def test_a_flat_graph_is_drawn(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text(drawn_text(".html", loads(FLAT).stages(), {}, "graph"))
+    browser.open(tmp_path / "page.html")
+    browser.run("document.activeElement.blur()")
+    assert (
+        browser.run("(() => { const start = performance.now(); unfold_all(true); return performance.now() - start })()")
+        < 15_000
+    )
+    assert browser.run("document.querySelectorAll('#picture g.node').length") >= 2000
+
+
+def test_hostile_names_are_text(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text(page(hostile()))
+    browser.faults.clear()
+    browser.open(tmp_path / "page.html")
+    browser.press("e")
+    browser.run("document.querySelector('#picture g.node').dispatchEvent(new MouseEvent('click', {bubbles: true}))")
+    assert browser.run("window.pwned") is None and not browser.faults
+    assert (
+        browser.run("document.querySelectorAll('img, a, iframe, body script:not([type]):not(:nth-last-child(-n+2))').length")
+        == 0
+    )
+    assert browser.run("[...document.querySelectorAll('*')].every((e) => [...e.attributes].every((a) => !/^on/i.test(a.name)))")
+    assert "<img src=x" in browser.run("at('details').textContent")
+
+
+# --- formats -------------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_hostile_is_in_the_page_as_markup() -> None:
+    text = page(hostile())
+    assert text.count("<script") == 3 and text.count("</script>") == 3
+    assert "script-src 'sha256-" in text and "default-src 'none'" in text
+    own = text[: text.index("<script>")]  # what stands before the two scripts of archspec
+    assert "<img" not in own and "\u202e" not in own and "\x1b" not in own
+    assert not any(re.search(r"\b(src|href|on\w+)\s*=", tag) for tag in re.findall(r"<[a-z][^>]*>", own))
+
+
+def test_nothing_hostile_is_in_dot() -> None:
+    text = dot(hostile().views[0])
+    assert "\u202e" not in text and "\x1b" not in text
+    assert all(line.count('"') - line.count('\\"') - line.count('\\\\"') in range(0, 99, 2) for line in text.splitlines())
+    assert not re.search(r"label=<|URL|href", re.sub(r'"(\\.|[^"\\])*"', "", text))
+
+
+def test_nothing_hostile_is_in_svg() -> None:
+    pytest.importorskip("py_mini_racer", reason="mini-racer is not installed")
+    from archspec.viz.engine import svg
+
+    text = svg(dot(hostile().views[0]))
+    assert "<script" not in text and "<img" not in text and "<a " not in text and "href" not in text
+    assert "&lt;script&gt;" in text or "&lt;/script&gt;" in text
+
+
+def test_plain() -> None:
+    assert plain("größe [B, T]") == "größe [B, T]"
+    assert plain("a\u202eb\x00") == "a\\u{202e}b\\u{0}"
+
+
+def test_every_format_from_one_drawing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = REPOSITORY / "specs" / "digits.arch"
+    for suffix in (".html", ".dot", ".json"):
+        assert main(["viz", str(spec), "-o", str(tmp_path / f"graph{suffix}")]) == 0
+    data = json.loads((tmp_path / "graph.json").read_text())
+    assert [view["title"] for view in data["views"]] == ["As written", "Differentiated", "Compiled"]
+    labels = {node["label"] for node in data["views"][0]["nodes"]}
+    assert {"x", "W", "h", "z"} <= labels
+    assert all(f'label="{label}' in (tmp_path / "graph.dot").read_text() for label in labels)
+    assert main(["viz", str(spec), "-o", str(tmp_path / "graph.bmp")]) == 2
+    assert "`.bmp` is not a format" in capsys.readouterr().err
+
+
+def test_figures_of_the_drawing_are_those_of_the_table() -> None:
+    stages = stages_of(REPOSITORY / "specs" / "gpt.arch")
+    drawn = drawing(stages, {}, ("graph", "backward", "plan"))
+    counts = [sum(node.parameters for node in view.nodes) for view in drawn.views]
+    assert counts[:2] == [28_352, 28_352]
+    assert drawn.arena is not None
+    assert max(b.offset + b.nbytes for b in drawn.arena.bars) == drawn.arena.total
+    items = range(len(drawn.arena.items))
+    alive = max(sum(b.nbytes for b in drawn.arena.bars if b.first <= k <= b.last) for k in items)
+    assert alive == drawn.arena.lower_bound

@@ -1,5 +1,5 @@
-"""The command: `archspec run | check | show | viz | fmt`. Exit codes: 0 done, 1 failed while running, 2 usage, 3 the spec,
-4 the data, 130 interrupted and saved."""
+"""The command: `archspec run | check | show | viz | report | fmt`. Exit codes: 0 done, 1 failed while running, 2 usage,
+3 the spec, 4 the data, 130 interrupted and saved."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DONE, FAILED, USAGE, SPEC, DATA, INTERRUPTED = 0, 1, 2, 3, 4, 130
 EXIT_CODES = {"P": SPEC, "S": SPEC, "T": SPEC, "D": DATA, "R": FAILED, "U": USAGE}
-COMMANDS = ("run", "check", "show", "viz", "fmt")
+COMMANDS = ("run", "check", "show", "viz", "report", "fmt")
 STAGES = ("syntax", "graph", "backward", "gradient", "optimised", "plan", "code")
 
 
@@ -62,11 +62,12 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = _Parser(prog="archspec", description="Neural networks written as their equations, compiled to readable programs.")
     parser.add_argument("--version", action="version", version=f"archspec {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="run | check | show | viz | fmt", parser_class=_Parser)
+    commands = parser.add_subparsers(required=True, metavar="run | check | show | viz | report | fmt", parser_class=_Parser)
     _run_parser(commands.add_parser("run", help="train a spec on its data"))
     _check_parser(commands.add_parser("check", help="find every mistake in a spec without running it"))
     _show_parser(commands.add_parser("show", help="print a spec's blocks and their cost, or any stage of its compilation"))
     _viz_parser(commands.add_parser("viz", help="draw a spec: a page to look around in, SVG, DOT or JSON"))
+    _report_parser(commands.add_parser("report", help="curves and figures of runs, side by side where there are several"))
     _fmt_parser(commands.add_parser("fmt", help="put specs into the canonical form"))
     return parser
 
@@ -112,6 +113,12 @@ def _viz_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", action="append", default=[], metavar="AXIS=N", help="the size of an open axis, such as B=32")
     parser.add_argument("--precision", choices=("f32", "f64"), default="f32")
     parser.set_defaults(action=_viz)
+
+
+def _report_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", type=Path, nargs="+", metavar="run", help="the folder of a run")
+    parser.add_argument("-o", "--out", type=Path, help="default: report.html, in the run's folder where there is one run")
+    parser.set_defaults(action=_report)
 
 
 def _fmt_parser(parser: argparse.ArgumentParser) -> None:
@@ -234,10 +241,17 @@ def _viz(options: argparse.Namespace) -> int:
     path = options.out or Path(f"{options.spec.stem}.html")
     sizes = dict(_parse_size(s) for s in options.size)
     text = drawn_text(path.suffix, spec.stages(_dims(spec), options.model), sizes, options.stage, options.precision)
-    try:
-        write_whole(path, text.encode())
-    except OSError as error:
-        raise ArchError(Diagnostic("R05", f"cannot write {path}: {error.strerror}")) from None
+    write_whole(path, text.encode())
+    print(f"saved in {path}")
+    return DONE
+
+
+def _report(options: argparse.Namespace) -> int:
+    from archspec.runtime.checkpoint import write_whole
+    from archspec.viz.report import read_run, report
+
+    path = options.out or (options.runs[0] / "report.html" if len(options.runs) == 1 else Path("report.html"))
+    write_whole(path, report([read_run(run) for run in options.runs]).encode())
     print(f"saved in {path}")
     return DONE
 

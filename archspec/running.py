@@ -60,7 +60,7 @@ def run(
     allow: Sequence[PathLike] = (),
     reporter: Any = None,
 ) -> Run:
-    """Trains a spec on its data and writes `out`: the spec, settings.json, metrics.jsonl, weights.safetensors.
+    """Trains a spec on its data and writes `out`: the spec, settings.json, metrics.jsonl, weights.safetensors, report.html.
 
     `out` must not hold a run yet; without it the next free folder under runs/ is taken.
     """
@@ -215,6 +215,7 @@ def _recipe(recipe: Any) -> Any:
 
 def _write_end(folder: Path, program: Program, outcome: Outcome, stages: Any) -> None:
     from archspec.runtime.checkpoint import save_weights, write_whole
+    from archspec.viz.report import read_run, report
 
     about = {"model": stages.lowered.model, "step": program.steps_done}
     metadata = {"archspec": json.dumps(about)}  # one entry: safetensors writes several in any order
@@ -222,3 +223,4 @@ def _write_end(folder: Path, program: Program, outcome: Outcome, stages: Any) ->
     lines = (folder / "metrics.jsonl").read_text(encoding="utf-8")
     final = {"final": True, "step": program.steps_done, "interrupted": outcome.interrupted, **outcome.metrics}
     write_whole(folder / "metrics.jsonl", (lines + json.dumps(final) + "\n").encode())
+    write_whole(folder / "report.html", report([read_run(folder)]).encode())

@@ -16,7 +16,7 @@ import archspec as package
 from archspec.cli import main
 
 DIGITS = REPOSITORY / "specs" / "digits.arch"
-FILES = {"spec.arch", "settings.json", "metrics.jsonl", "weights.safetensors"}
+FILES = {"spec.arch", "settings.json", "metrics.jsonl", "weights.safetensors", "report.html"}
 SMALL = """
 let H = 4, steps = 3, lr = 1e-2
 dim B, F, K
@@ -299,7 +299,7 @@ def test_killed(small):
     process = started(small)
     process.kill()
     process.communicate(timeout=60)
-    assert {path.name for path in (small / "out").iterdir()} == FILES - {"weights.safetensors"}
+    assert {path.name for path in (small / "out").iterdir()} == FILES - {"weights.safetensors", "report.html"}
 
 
 # --- fmt -------------------------------------------------------------------------------------------------------------

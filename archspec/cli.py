@@ -186,8 +186,6 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from archspec.inspect import stage_text
-
     spec = _load(options)
     if options.latex and options.stage != "gradient":
         raise ArchError(Diagnostic("U01", "--latex writes equations", hints=("--stage gradient --latex",)))
@@ -195,6 +193,8 @@ def _show(options: argparse.Namespace) -> int:
         _show_equations(spec, options)
         return DONE
     if options.stage is not None:
+        from archspec.inspect import stage_text
+
         dims = _dims(spec) if options.stage != "syntax" else None
         print(stage_text(spec, options.stage, dims, options.model, options.precision).rstrip())
         return DONE

@@ -9,8 +9,14 @@ COMMANDS = (
     "check specs/digits.arch",
     "show specs/digits.arch",
     "show specs/digits.arch --stage plan",
+    "show specs/digits.arch --stage gradient",
     "fmt --check specs/digits.arch",
 )
+
+
+def test_a_picture_comes_at_once(archspec, tmp_path):
+    command = f"viz specs/digits.arch --stage graph -o {tmp_path}/digits.html"
+    assert min(seconds(archspec, command) for _ in range(3)) < LIMIT_SECONDS
 
 
 @pytest.mark.parametrize("command", COMMANDS)

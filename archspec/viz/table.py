@@ -12,12 +12,12 @@ from archspec.diagnostics import ArchError, Diagnostic, did_you_mean
 from archspec.ir.graph import Graph
 from archspec.ir.sizes import Size, product, shape_text
 from archspec.learning.optimizers import OPTIMIZERS
-from archspec.plan import Memory, Plan, lay_out
 from archspec.viz.blocks import Block, block_path, block_tree
 from archspec.viz.cost import figure, formula, operations_of, total
 
 if TYPE_CHECKING:
     from archspec.pipeline import Stages
+    from archspec.plan import Memory, Plan
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,8 @@ def table(stages: Stages, given: Mapping[str, int]) -> Table:
 
 def training_step(shown: Table, plan: Plan, float_nbytes: int) -> Step:
     """Operations and memory of a step: those of the graph and the plan that run."""
+    from archspec.plan import lay_out
+
     graph, training = shown.stages.optimised, shown.stages.training
     _need_sizes(plan.graph, shown.sizes)
     trained = [s for s in graph.specs.values() if not s.frozen]

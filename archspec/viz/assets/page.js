@@ -6,6 +6,7 @@ const drawing = JSON.parse(document.getElementById("drawing").textContent);
 const at = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
 const START_NODES = 26; // boxes are opened from the outside in while no more than this is seen
+const LEAST_ZOOM = 0.6; // a wider picture is scrolled
 const MANY_EDGES = 300; // above, dot works with less care
 const TOO_MANY_EDGES = 1500; // above, dot takes longer than people wait: layers and boxes give way to springs
 const FIGURES = { parameters: "parameters", flops: "FLOPs", nbytes: "bytes" };
@@ -84,7 +85,8 @@ function times(view, item) {
 function node_label(view, item, is_box) {
   const figure = state.overlay && item[state.overlay] ? "\n" + short(item[state.overlay]) + " " + FIGURES[state.overlay] : "";
   const shape = is_box ? "" : state.sizes ? item.sizes : item.shape;
-  return literal((is_box ? "▸ " : "") + item.label + times(view, item) + (shape ? "  " + shape : "") + figure);
+  const mark = is_box ? "▸ " : view.name === "compiled" ? item.order + 1 + ". " : ""; // kernels run in this order
+  return literal(mark + item.label + times(view, item) + (shape ? "  " + shape : "") + figure);
 }
 
 function drawn_node(view, id) {
@@ -206,7 +208,7 @@ function zoom() {
   const svg = at("picture").querySelector("svg[data-width]");
   if (!svg) return;
   const width = svg.dataset.width * 1.333, room = at("picture").clientWidth - 32;
-  const fitted = Math.max(Math.min(1, room / width), 0.35);
+  const fitted = Math.max(Math.min(1, room / width), LEAST_ZOOM);
   svg.setAttribute("width", width * fitted * state.zoom);
   svg.removeAttribute("height");
 }

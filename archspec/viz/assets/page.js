@@ -12,6 +12,7 @@ const TOO_MANY_EDGES = 1500; // above, dot takes longer than people wait: layers
 const FIGURES = { parameters: "parameters", flops: "FLOPs", nbytes: "bytes" };
 const state = { view: 0, overlay: "", sizes: false, chosen: null, zoom: 1 };
 let engine = null;
+const complaints = []; // what the engine says of a layout
 
 function element(tag, text, attributes = {}) {
   const made = document.createElement(tag);
@@ -156,12 +157,20 @@ function show() {
 }
 
 function picture_of(view) {
-  const graph = whole_graph(view);
-  const svg = engine.renderSVGElement(graph, { engine: graph.edges.length > TOO_MANY_EDGES ? "sfdp" : "dot" });
+  const svg = laid_out(whole_graph(view));
   svg.dataset.width = parseFloat(svg.getAttribute("width"));
   for (const title of svg.querySelectorAll("title")) title.remove();
   for (const group of svg.querySelectorAll("g.node, g.cluster")) prepare_group(view, group);
   return svg;
+}
+
+// The engine's picture. Where it cannot bend all edges around the boxes, they become straight.
+function laid_out(graph) {
+  const options = { format: "svg", engine: graph.edges.length > TOO_MANY_EDGES ? "sfdp" : "dot" };
+  complaints.length = 0;
+  let made = engine.render(graph, options);
+  if (complaints.length || made.errors.length) made = engine.render({ ...graph, graphAttributes: { ...graph.graphAttributes, splines: "false" } }, options);
+  return document.importNode(new DOMParser().parseFromString(made.output, "image/svg+xml").documentElement, true);
 }
 
 function prepare_group(view, group) {
@@ -408,7 +417,10 @@ function connect() {
   if (window.matchMedia("(prefers-color-scheme: dark)").matches) document.documentElement.classList.add("dark");
 }
 
+const say = console.error;
+console.error = (text) => complaints.push(text); // the engine keeps it as its own
 Viz.instance().then((made) => {
+  console.error = say;
   engine = made;
   connect();
   show();

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from archspec.codegen import cache
+from archspec.codegen.cuts import scratch_length
 from archspec.codegen.machine import this_machine
 from archspec.codegen.shapes import TileShape, tile_shape
-from archspec.codegen.source import kernel_source, scratch_length
+from archspec.codegen.source import kernel_source
 from archspec.codegen.worker import Task, compile_all
 from archspec.ir.sizes import Size
 from archspec.plan.kernel import Kernel, Product

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from archspec.codegen.build import product_shape
+from archspec.codegen.cuts import scratch_length
 from archspec.codegen.shapes import TileShape
-from archspec.codegen.source import kernel_source, scratch_length
+from archspec.codegen.source import kernel_source
 from archspec.ir.graph import Graph
 from archspec.ops import OPS
 from archspec.ops.randomness import philox

@@ -1,0 +1,78 @@
+"""How the loops of a matrix product are cut for the caches, and the scratch memory that this takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archspec.codegen.shapes import TileShape, blocking
+from archspec.ir.sizes import Size
+from archspec.plan import kernel as k
+
+
+def scratch_length(kernel: k.Kernel, precision: str, shape: TileShape) -> Size:
+    """How many floats of scratch memory each thread needs."""
+    product = next((s for s in kernel.body if isinstance(s, k.Product)), None)
+    for parameter in kernel.parameters:
+        if parameter.kind == "scratch" and parameter.length is not None:
+            return parameter.length if product is None else cut_of(product, precision, shape, parameter.length).scratch
+    return Size.number(0)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How the loops of a product are cut. Sizes of scratch memory are in elements.
+
+    `tiles`       rows of tiles in a block of the left side
+    `depth`       steps of the sum at a time; None takes all of them at once
+    `in_place`    whole panels of the right side are always read where they lie
+    `never_packed_below`  panels are packed for more rows of tiles than these
+    `pack_left`   a block of the left side is packed before the panels pass
+    `sums_at`, `packed_at`   where the sums of a tile and the packed block lie, after the panel
+    """
+
+    tiles: int
+    depth: int | None
+    in_place: bool
+    never_packed_below: int
+    pack_left: bool
+    sums_at: Size
+    packed_at: Size
+    scratch: Size
+
+
+OPEN_SUM = 2048  # steps that a sum of open length is taken to have
+
+
+def cut_of(product: k.Product, precision: str, shape: TileShape, length: Size | None = None) -> Cut:
+    """The cut that suits a product's sizes and strides. Only bare sums can be cut in depth: they wait in the result.
+
+    `length` is the number of steps of the sum by the names that the caller knows, where those are not the kernel's.
+    """
+    steps = product.k if length is None else length
+    known, n = product.k.constant, product.n[1].constant or 512
+    across = product.left_strides[0].constant == 1 and product.left_strides[1].constant != 1
+    turned = product.right_strides[1].constant != 1
+    wanted = blocking(precision, shape, known or OPEN_SUM, n, across, turned)
+    deep = is_bare(product) and wanted.depth < (known or OPEN_SUM)
+    width, rows = shape.columns, max(1, wanted.rows // shape.rows)
+    panel = (Size.number(wanted.depth) if deep else steps) * Size.number(width)
+    packed_at = panel + Size.number(shape.rows * width)
+    deepest = Size.number(wanted.depth) if deep else steps
+    block = deepest * Size.number((rows + 1) * shape.rows) if wanted.pack_left else Size.number(0)
+    few = 0 if turned else 4
+    return Cut(
+        rows,
+        wanted.depth if deep else None,
+        wanted.right_in_place,
+        few,
+        wanted.pack_left,
+        panel,
+        packed_at,
+        packed_at + block + Size.number(width),
+    )
+
+
+def is_bare(product: k.Product) -> bool:
+    """Whether a product stores its sums as they are and does nothing else with them."""
+    only = product.element[0] if len(product.element) == 1 and not product.row else None
+    return isinstance(only, k.Store) and only.value == k.Local(product.total)

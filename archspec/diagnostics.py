@@ -9,8 +9,9 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
+
+from archspec.records import field, record
 
 MOST_SHOWN = 100  # messages of one error
 LONGEST_TEXT = 800  # characters of a message, a note or a hint
@@ -19,7 +20,7 @@ SIMILAR = 0.65  # how alike two names are, from 0 to 1, for one to be suggested 
 LONGEST_COMPARED, MOST_COMPARED = 100, 1000  # names, when a similar one is sought: it takes time in their product
 
 
-@dataclass(frozen=True)
+@record
 class Source:
     """The text of one file. `path` is what messages show: relative where the user gave it so."""
 
@@ -35,7 +36,7 @@ class Source:
         return self.text.split("\n")
 
 
-@dataclass(frozen=True)
+@record
 class Span:
     """A range of characters in a source. Lines and columns count from 1; `end_column` is exclusive."""
 
@@ -54,7 +55,7 @@ class Span:
         return f"{self.source.path}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True)
+@record
 class Diagnostic:
     """One mistake: what is wrong, where, and what to do about it.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from archspec.frontend import syntax
 from archspec.ir.graph import Graph
 from archspec.ir.text import graph_text, node_names
 from archspec.pipeline import PRECISIONS, Stages, plan
+from archspec.records import fields, is_record
 
 if TYPE_CHECKING:
     import networkx
@@ -109,7 +109,7 @@ def _syntax_graph(tree: syntax.File) -> networkx.MultiDiGraph:
 def _children(value: Any) -> list[Any]:
     if isinstance(value, tuple):
         return [c for item in value for c in _children(item)]
-    return [value] if is_dataclass(value) and isinstance(value, syntax.Node) else []
+    return [value] if is_record(value) and isinstance(value, syntax.Node) else []
 
 
 # --- text --------------------------------------------------------------------------------------------------------

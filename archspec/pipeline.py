@@ -6,7 +6,6 @@ text -> syntax -> graph -> differentiated graph -> optimised graph -> plan -> ke
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from archspec.ir.graph import Graph
 from archspec.ir.verify import verify
 from archspec.learning.treatment import Treatment, treatments
 from archspec.lower import Lowered, Training
+from archspec.records import record, replace
 
 if TYPE_CHECKING:
     from archspec.plan import Plan
@@ -24,7 +24,7 @@ PRECISIONS = {"f32": "f4", "f64": "f8"}
 STAGES = ("syntax", "graph", "backward", "optimised", "plan", "code")
 
 
-@dataclass(frozen=True)
+@record
 class Options:
     """How a program is made. `precision` is f32 or f64; the result is the same for any number of threads."""
 
@@ -48,7 +48,7 @@ def _usage(message: str, given: str, known: Any) -> ArchError:
     return ArchError(Diagnostic("U03", message, hints=did_you_mean(given, known)))
 
 
-@dataclass(frozen=True)
+@record
 class Stages:
     """Every stage of one model as a value, each made from the one before when it is first asked for."""
 

@@ -8,12 +8,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archspec.diagnostics import ArchError, Diagnostic
 from archspec.lower.model import Setting
+from archspec.records import field, record
 from archspec.spec import PathLike, Spec, load
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from archspec.runtime.train import Outcome, Reporter
 
 
-@dataclass(frozen=True)
+@record
 class Run:
     """A finished run.
 

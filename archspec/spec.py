@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from archspec.frontend.parse import read_source
 from archspec.lower.files import SpecFile, load_file
 from archspec.lower.model import Setting, lower
 from archspec.pipeline import STAGES, Options, Stages, make_program
+from archspec.records import field, record
 
 if TYPE_CHECKING:
     import networkx
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PathLike = str | Path
 
 
-@dataclass(frozen=True)
+@record
 class Spec:
     """A parsed `.arch` file with its settings.
 

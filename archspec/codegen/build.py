@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from archspec.codegen import cache
 from archspec.codegen.cuts import scratch_length
@@ -13,6 +12,7 @@ from archspec.codegen.source import kernel_source
 from archspec.codegen.worker import Task, compile_all
 from archspec.ir.sizes import Size
 from archspec.plan.kernel import Kernel, Product
+from archspec.records import record
 
 DRIVERS: dict[str, tuple[str, ...]] = {
     "wait": ("i8", "i8"),
@@ -20,7 +20,7 @@ DRIVERS: dict[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True)
+@record
 class Code:
     """One kernel as source and as machine code that exports `symbol`. `scratch` is the floats of scratch memory that each
     thread needs."""

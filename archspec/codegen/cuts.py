@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from archspec.codegen.shapes import TileShape, blocking
 from archspec.ir.sizes import Size
 from archspec.plan import kernel as k
+from archspec.records import record
 
 
 def scratch_length(kernel: k.Kernel, precision: str, shape: TileShape) -> Size:
@@ -18,7 +17,7 @@ def scratch_length(kernel: k.Kernel, precision: str, shape: TileShape) -> Size:
     return Size.number(0)
 
 
-@dataclass(frozen=True)
+@record
 class Cut:
     """How the loops of a product are cut. Sizes of scratch memory are in elements.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import cache
 
+from archspec.records import record
 
-@dataclass(frozen=True)
+
+@record
 class Machine:
     """A CPU by its LLVM name and features (`+avx2,-avx512f,…`). NUMBA_CPU_NAME and NUMBA_CPU_FEATURES limit it."""
 

@@ -4,12 +4,13 @@ no compiler."""
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+
+from archspec.records import record, replace
 
 NBYTES = {"f4": 4, "f8": 8, "float32": 4, "float64": 8}
 
 
-@dataclass(frozen=True)
+@record
 class TileShape:
     """The registers of a tile: `rows` x `vectors` sums of `lanes` elements; `fused` where the CPU has an FMA."""
 
@@ -29,7 +30,7 @@ class TileShape:
         return (*thin, replace(self, rows=self.rows // 2), self)
 
 
-@dataclass(frozen=True)
+@record
 class VectorUnit:
     """Vector registers of `nbytes`, and the rows of tiles that suit them: of two vectors, of one, and of four for few rows."""
 
@@ -66,7 +67,7 @@ def tile_shape(dtype: str, features: Collection[str], rows: int | None = None, c
     return TileShape(unit.rows, 2, lanes, unit.fused)
 
 
-@dataclass(frozen=True)
+@record
 class Blocking:
     """How the loops around the tile are cut so that each operand is read from a near cache.
 

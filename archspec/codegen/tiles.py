@@ -26,7 +26,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -36,6 +35,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from archspec.codegen.shapes import NBYTES, TileShape
+from archspec.records import record
 
 Value = ir.Value
 INDEX = ir.IntType(64)
@@ -177,7 +177,7 @@ def define(function: ir.Function, body: Callable[..., None]) -> ir.Function:
 # --- the tile ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@record
 class Sums:
     """acc[r*acc_stride + t] (+)= sum over p < k of left[r*row_stride + p*k_stride] * right[p*right_stride + t]"""
 
@@ -230,7 +230,7 @@ def emit_sums(e: Emitter, cut: TileShape, sums: Sums, rows: Value) -> None:
 # --- packing -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@record
 class Packing:
     """target[p*width + t] = source[p*k_stride + t*stride] for p < k and t < count, 0 for count <= t < width"""
 
@@ -322,7 +322,7 @@ def turned(e: Emitter, rows: list[Value]) -> list[Value]:
 # --- pieces of LLVM code -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@record
 class Number:
     """An element type, as numba and as LLVM name it."""
 
@@ -352,7 +352,7 @@ class Number:
         return ir.VectorType(self.llvm, lanes)
 
 
-@dataclass(frozen=True)
+@record
 class Emitter:
     """Emits code on elements of one type at the builder's place."""
 

@@ -12,16 +12,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from archspec.codegen import cache
 from archspec.codegen.shapes import TileShape
+from archspec.records import as_dict, record
 
 LEAST_KERNELS = 4
 
 
-@dataclass(frozen=True)
+@record
 class Task:
     """One kernel to compile."""
 
@@ -68,7 +68,7 @@ def _start(tasks: Sequence[Task]) -> subprocess.Popen[bytes] | None:
         return None
     assert helper.stdin is not None
     with contextlib.suppress(OSError), helper.stdin:
-        helper.stdin.write(json.dumps([asdict(t) for t in reversed(tasks)]).encode())
+        helper.stdin.write(json.dumps([as_dict(t) for t in reversed(tasks)]).encode())
     return helper
 
 

@@ -6,7 +6,6 @@ Opened (names known) ── read ──▶ Part (columns of one file) ── joi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from archspec.data.cells import Categories
 from archspec.data.ragged import Indices, Ragged, offsets_of
 from archspec.diagnostics import Span
+from archspec.records import record
 
 PIECE = 1 << 20  # characters held as separate words at a time
 _Item = TypeVar("_Item")
@@ -22,7 +22,7 @@ _Item = TypeVar("_Item")
 Numeric: TypeAlias = NDArray[np.float64] | NDArray[np.float32] | NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Tokens:
     """Rows of texts, each distinct text stored once.
 
@@ -47,7 +47,7 @@ Texts: TypeAlias = tuple[str, ...]
 Column: TypeAlias = Texts | Tokens | Numeric
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Part:
     """Columns of a file.
 
@@ -58,7 +58,7 @@ class Part:
     lines: Indices
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Opened:
     """A file, or several that belong together, whose columns are known.
 

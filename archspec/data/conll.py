@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
@@ -16,12 +15,13 @@ from archspec.data.ragged import Indices, offsets_of
 from archspec.data.texts import one_file_each
 from archspec.data.values import Source
 from archspec.diagnostics import Span
+from archspec.records import record
 
 # https://universaldependencies.org/format.html
 CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 
 
-@dataclass(frozen=True)
+@record
 class Sentences:
     """A file of sentences: a line for each word, a blank line after each sentence.
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from dataclasses import field as attribute
 from pathlib import Path
 from typing import TypeAlias
 
@@ -20,11 +18,13 @@ from archspec.data.ragged import Ragged
 from archspec.data.recipe import CategoryColumns, Encoded, Labels, NumberColumns, Recipe, columns_of, leaves
 from archspec.data.tables import Rows, Table, load, load_opened
 from archspec.diagnostics import Span, did_you_mean
+from archspec.records import field as attribute
+from archspec.records import record
 
 Opener: TypeAlias = Callable[[str, bytes, Span | None], Table | Opened]
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Field:
     """One named array of a dataset.
 
@@ -43,7 +43,7 @@ class Field:
     recipe: Recipe
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Dataset:
     """Rows of named fields, divided into parts.
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NoReturn, TypeAlias
 
 import numpy as np
@@ -18,6 +17,7 @@ from archspec.data.ragged import Indices, Ragged, offsets_of, spread
 from archspec.data.recipe import Encoded
 from archspec.data.tables import Rows
 from archspec.data.tokens import counts, tokenise
+from archspec.records import record
 
 UNKNOWN, START, END = "<unknown>", "<start>", "<end>"
 MAX_TOKENS = 1 << 28  # 2 GiB of indices
@@ -58,7 +58,7 @@ def segments_of(tokens: Tokens, is_text: bool, parts: Parts) -> dict[str, Segmen
 # --- vocabularies ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Counted:
     """A recipe with its tokens and how often each of their values occurs in the training part."""
 

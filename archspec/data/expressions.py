@@ -6,7 +6,6 @@ import fnmatch
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from operator import add, mul, sub, truediv
 from typing import NoReturn, cast
 
@@ -18,12 +17,13 @@ from archspec.data.recipe import Constant, Recipe, combine
 from archspec.data.values import Failed, Scalar, Selection, Source, Value, as_columns, describe
 from archspec.diagnostics import ArchError, Span, did_you_mean
 from archspec.frontend import syntax
+from archspec.records import record, replace
 
 _MOST_MATCHES = 10_000_000  # a few seconds
 _EXACT = 1 << 53  # above it not every whole number is a float
 
 
-@dataclass(frozen=True)
+@record
 class Scope:
     """The names that an expression can use, and the folder that it can read.
 

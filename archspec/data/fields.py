@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from archspec.data.problems import problem, quoted
 from archspec.data.recipe import Encoded, Labels, Recipe
 from archspec.data.values import Selection, Source, Value, as_columns, describe
 from archspec.diagnostics import Span, did_you_mean, nearest
 from archspec.frontend import syntax
+from archspec.records import field, record
 
 
-@dataclass(frozen=True)
+@record
 class Axis:
     """An axis of a field; a number in its place is its own name. `size` is None until data bind it.
 
@@ -25,7 +25,7 @@ class Axis:
     ragged: bool = False
 
 
-@dataclass(frozen=True)
+@record
 class FieldDraft:
     """`x[B,F] = …`, its recipe not yet fitted. `of` is the axis that the values of `y[B]: K` index."""
 

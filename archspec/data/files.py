@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from archspec.data.problems import problem, quoted
 from archspec.diagnostics import Span, nearest
+from archspec.records import record
 
 MAX_BYTES = 1 << 30
 _GZIP = b"\x1f\x8b"
@@ -17,7 +17,7 @@ _PIECE = 1 << 20
 _LISTED = 1000  # entries of a folder that are looked at for a similar name
 
 
-@dataclass(frozen=True)
+@record
 class Folder:
     """Where a spec may read: its own folder and those that the user allowed."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TypeAlias, cast
 
 import numpy as np
@@ -22,6 +21,7 @@ from archspec.data.recipe import Apply, CategoryColumns, Constant, Encoded, Labe
 from archspec.data.tables import Rows
 from archspec.data.transforms import OPERATORS, TRANSFORMS, EmptyColumnError, Transform
 from archspec.diagnostics import ArchError, Diagnostic, Span
+from archspec.records import replace
 
 MAX_CELLS = 1 << 28  # of one array: 2 GiB
 

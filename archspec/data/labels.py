@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from archspec.data.fields import FieldDraft
 from archspec.data.problems import Problems, counted, listed, problem, quoted
 from archspec.data.recipe import Labels
 from archspec.data.tables import Rows
+from archspec.records import replace
 
 
 def bind_classes(drafts: Sequence[FieldDraft], sources: Mapping[str, Rows], problems: Problems) -> dict[str, tuple[str, ...]]:

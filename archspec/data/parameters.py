@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from archspec.data.decode import ENCODINGS
@@ -12,9 +11,10 @@ from archspec.data.problems import counted, problem, quoted
 from archspec.data.recipe import Encoded
 from archspec.data.values import Selection, Source, Value, as_columns, describe
 from archspec.diagnostics import Span, did_you_mean
+from archspec.records import record
 
 
-@dataclass(frozen=True)
+@record
 class Kind:
     """What a parameter takes. `take` returns the value to use, or None where it does not fit."""
 
@@ -108,14 +108,14 @@ SEQUENCE = Kind("a sequence, such as `chars` and `words` give", _sequence)
 REQUIRED: Final = object()
 
 
-@dataclass(frozen=True)
+@record
 class Parameter:
     name: str
     kind: Kind
     default: object = REQUIRED
 
 
-@dataclass(frozen=True)
+@record
 class Argument:
     """One argument of a call, evaluated; `name` is None for a positional one. `span` is where its value stands."""
 

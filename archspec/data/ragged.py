@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from archspec.records import record
+
 Indices: TypeAlias = NDArray[np.int64]
 Array: TypeAlias = NDArray[np.float64] | NDArray[np.float32] | NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Ragged:
     """Rows that differ in length along their first axis.
 

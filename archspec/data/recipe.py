@@ -13,11 +13,11 @@ file that comes later.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from archspec.data.problems import problem
 from archspec.diagnostics import Span
+from archspec.records import field, record
 
 MAX_NODES = 2000
 MAX_DEPTH = 100
@@ -25,17 +25,17 @@ MAX_DEPTH = 100
 State: TypeAlias = tuple[object, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Node:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True)
+@record
 class Constant(Node):
     value: float
 
 
-@dataclass(frozen=True)
+@record
 class NumberColumns(Node):
     """Columns of a source, read as numbers: (rows, columns) float64."""
 
@@ -43,7 +43,7 @@ class NumberColumns(Node):
     columns: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@record
 class CategoryColumns(Node):
     """Columns of a source, read as texts."""
 
@@ -51,7 +51,7 @@ class CategoryColumns(Node):
     columns: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Labels(Node):
     """One column of a source as positions among `classes`: (rows,) int64. `classes` is the state."""
 
@@ -60,7 +60,7 @@ class Labels(Node):
     classes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@record
 class Apply(Node):
     """A transform from the registry on what its inputs give.
 
@@ -76,7 +76,7 @@ class Apply(Node):
     depth: int = field(default=1, compare=False, repr=False)
 
 
-@dataclass(frozen=True)
+@record
 class Encoded(Node):
     """A column of text as sequences of positions in a vocabulary, ragged int64.
 

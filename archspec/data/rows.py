@@ -6,18 +6,18 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import NoReturn
 
 from archspec.data.decode import SAVE_AS, wrong_encoding
 from archspec.data.problems import problem, quoted
 from archspec.diagnostics import Span
+from archspec.records import field, record
 
 MAX_ROW = 1 << 24  # characters; room for 100,000 columns of long numbers
 _BLANKS = re.compile(r'("(?:[^"]|"")*")|[ \t]+')
 
 
-@dataclass(frozen=True)
+@record
 class Layout:
     """How a table is written. `delimiter=" "` means any run of blanks and tabs."""
 
@@ -28,7 +28,7 @@ class Layout:
     skip: int = 0
 
 
-@dataclass(frozen=True)
+@record
 class TextFile:
     """A file in memory. `path` is what messages call it, `span` where the spec names it."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from archspec.data.expressions import Scope, evaluate
 from archspec.data.fields import FieldDraft, draft_field
@@ -12,11 +11,12 @@ from archspec.data.problems import Problems, counted, problem, quoted
 from archspec.data.values import Failed, Scalar, Several, Source, Split, Value
 from archspec.diagnostics import Span
 from archspec.frontend import syntax
+from archspec.records import record, replace
 
 MAX_LINES = 1000
 
 
-@dataclass(frozen=True)
+@record
 class Draft:
     """`sources` are those that columns were picked from."""
 

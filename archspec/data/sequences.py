@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 from archspec.data.parameters import FLAG, POSITIVE, SEQUENCE, TEXT_COLUMN, Parameter
 from archspec.data.recipe import Encoded
 from archspec.data.values import Selection, Several
 from archspec.diagnostics import Span
+from archspec.records import record, replace
 
 
-@dataclass(frozen=True)
+@record
 class SequenceFunction:
     """`make` is given the settings by name and the span of the call; the first setting is what is piped in."""
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from archspec.data.dataset import Field
 from archspec.data.fields import Axis, FieldDraft
 from archspec.data.problems import Problems, counted, problem, quoted
 from archspec.data.ragged import Ragged
 from archspec.data.recipe import Encoded, Labels
+from archspec.records import record, replace
 
 
-@dataclass(frozen=True)
+@record
 class _Count:
     """A size, and where it comes from as a message says it."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from archspec.data.files import Folder
@@ -12,9 +11,10 @@ from archspec.data.rows import Layout, TextFile
 from archspec.data.tables import Table, open_table
 from archspec.data.values import PARTS, Source
 from archspec.diagnostics import Span
+from archspec.records import record
 
 
-@dataclass(frozen=True)
+@record
 class SourceKind:
     """A function that opens files. `open` is given the folder, the settings by name and the span of the call.
 

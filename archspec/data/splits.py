@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import NoReturn, TypeAlias
 
 import numpy as np
@@ -15,11 +14,12 @@ from archspec.data.problems import counted, problem
 from archspec.data.random import permutation
 from archspec.data.values import Split
 from archspec.diagnostics import Span
+from archspec.records import record
 
 Indices: TypeAlias = NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Task:
     """What a rule divides: `rows` numbers from 0, into parts of the given sizes and the rest.
 
@@ -34,7 +34,7 @@ class Task:
     seed: int
 
 
-@dataclass(frozen=True)
+@record
 class Rule:
     """A way to divide. `divide` returns the rows of the validation and of the test part, in any order."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import NoReturn
 
@@ -20,13 +19,14 @@ from archspec.data.cells import Categories, parse_numbers
 from archspec.data.columns import Column, Opened, Part, Tokens, as_categories, joined
 from archspec.data.problems import counted, listed, problem, quoted, similar_columns
 from archspec.data.rows import TextFile, read_rows
+from archspec.records import field, record
 
 MAX_COLUMNS = 100_000
 MAX_CATEGORIES = 100_000
 _PIECE = 1 << 18  # cells held as text at a time
 
 
-@dataclass(frozen=True)
+@record
 class Table:
     """A file whose columns are known and whose rows are not read yet."""
 
@@ -38,7 +38,7 @@ class Table:
         return self.file.path
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Numbers:
     """A column of numbers.
 
@@ -50,7 +50,7 @@ class Numbers:
     wrong: tuple[int, str] | None
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Rows:
     """The columns of one source that a spec uses, the files of its parts one after another.
 

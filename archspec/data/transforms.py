@@ -6,7 +6,6 @@ Arrays are (rows, columns) float64 with NaN for a missing cell and never an infi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +13,12 @@ from numpy.typing import NDArray
 from archspec.data.cells import Categories, category_names, look_up
 from archspec.data.parameters import CATEGORIES, COLUMNS, FILLING, Kind, Parameter
 from archspec.data.recipe import State
+from archspec.records import record
 
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@record
 class Transform:
     """A function on columns.
 

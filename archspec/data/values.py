@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from archspec.data.columns import Opened
@@ -11,11 +10,12 @@ from archspec.data.problems import counted, quoted
 from archspec.data.recipe import Apply, CategoryColumns, Encoded, NumberColumns, Recipe
 from archspec.data.tables import Table
 from archspec.diagnostics import Span
+from archspec.records import field, record
 
 PARTS = ("train", "validation", "test")
 
 
-@dataclass(frozen=True)
+@record
 class Source:
     """An open source: one file, or one for each part that has a file of its own. The first is "train".
 
@@ -36,7 +36,7 @@ class Source:
         return self.tables["train"].path
 
 
-@dataclass(frozen=True)
+@record
 class Selection:
     """Columns of a source, not yet said to be numbers or texts."""
 
@@ -51,7 +51,7 @@ class Selection:
         return CategoryColumns(self.span, self.source, self.columns)
 
 
-@dataclass(frozen=True)
+@record
 class Split:
     """How rows are divided: the name of a rule and its settings."""
 
@@ -60,12 +60,12 @@ class Split:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True)
+@record
 class Failed:
     """A name whose value is not known because of a mistake that is reported already."""
 
 
-@dataclass(frozen=True)
+@record
 class Several:
     """Fields that one expression gives, such as the two of `windows`."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import NoReturn
 
 import numpy as np
@@ -16,6 +15,7 @@ from archspec.data.labels import check_count
 from archspec.data.problems import Problems, problem, quoted
 from archspec.data.recipe import Encoded, leaves
 from archspec.data.tables import Rows
+from archspec.records import replace
 
 Parts = Mapping[str, NDArray[np.int64]]
 

@@ -11,12 +11,11 @@ through time, Werbos 1990).
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from archspec.ir.build import Builder, Loops, Term
 from archspec.ir.graph import FLOAT, IMPLICIT, Graph, Node, Origin
 from archspec.ir.sizes import Size
 from archspec.ops import OPS
+from archspec.records import replace
 
 
 def differentiate(graph: Graph, output: str = "loss") -> Graph:

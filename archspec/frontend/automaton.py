@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import cache
 from os import path
 from typing import TypeAlias
 
+from archspec.records import record
+
 Rule: TypeAlias = tuple[str, int, str | None, list[int | None]]
 
 
-@dataclass(frozen=True)
+@record
 class Tables:
     """See `tables.build_tables` for what each field holds."""
 

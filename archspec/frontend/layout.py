@@ -7,11 +7,11 @@ either both on one line or each at the end or start of one.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 from archspec.diagnostics import Source
 from archspec.frontend.newlines import CLOSER
 from archspec.frontend.tokens import Token, tokenize
+from archspec.records import record, replace
 
 INDENT = 2
 
@@ -25,7 +25,7 @@ _TIGHT_IN_INDEX = ("+", "-", "*", "/", "%")
 _START = Token("{", "", 0, 0)
 
 
-@dataclass(frozen=True)
+@record
 class Word:
     """A token, and the line breaks before it in the source; a `;` counts as one."""
 
@@ -33,7 +33,7 @@ class Word:
     breaks: int
 
 
-@dataclass(frozen=True)
+@record
 class Bracket:
     """An open bracket.
 
@@ -49,7 +49,7 @@ class Bracket:
     is_open: bool
 
 
-@dataclass(frozen=True)
+@record
 class Piece:
     """A token and the space before it on its line. `names` marks the `=` of a line of a section."""
 
@@ -58,7 +58,7 @@ class Piece:
     names: bool = False
 
 
-@dataclass(frozen=True)
+@record
 class Line:
     """One line. `is_whole`: it holds one statement, all of it."""
 

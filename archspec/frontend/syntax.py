@@ -5,13 +5,13 @@ Spans are left out of equality, so that two trees are equal when they say the sa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from archspec.diagnostics import Source, Span
+from archspec.records import field, record
 
 
-@dataclass(frozen=True)
+@record
 class Node:
     span: Span = field(compare=False, repr=False)
 
@@ -19,29 +19,29 @@ class Node:
 # --- expressions -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@record
 class Number(Node):
     """`3` is an int, `3.0` and `1e-3` are floats."""
 
     value: int | float
 
 
-@dataclass(frozen=True)
+@record
 class String(Node):
     value: str
 
 
-@dataclass(frozen=True)
+@record
 class Boolean(Node):
     value: bool
 
 
-@dataclass(frozen=True)
+@record
 class Name(Node):
     id: str
 
 
-@dataclass(frozen=True)
+@record
 class Attribute(Node):
     """`emb.W`, `validation.loss`."""
 
@@ -49,19 +49,19 @@ class Attribute(Node):
     attribute: str
 
 
-@dataclass(frozen=True)
+@record
 class Spread(Node):
     """`..` in a list of axes: any leading axes."""
 
 
-@dataclass(frozen=True)
+@record
 class Group(Node):
     """`D..` in a signature: one axis or several, which the body sees as one axis `D`, their product."""
 
     id: str
 
 
-@dataclass(frozen=True)
+@record
 class Bound(Node):
     """`i in P` in a list of indices: the index and the axis that it runs along."""
 
@@ -69,7 +69,7 @@ class Bound(Node):
     axis: Expression
 
 
-@dataclass(frozen=True)
+@record
 class Index(Node):
     """`x[t-1]`, `softmax[T]`, `source["p*"]`, `softmax[j where j <= i]`."""
 
@@ -78,7 +78,7 @@ class Index(Node):
     where: Expression | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Argument(Node):
     """One argument of a call; `name` is None for a positional one."""
 
@@ -86,7 +86,7 @@ class Argument(Node):
     value: Expression
 
 
-@dataclass(frozen=True)
+@record
 class Call(Node):
     """`linear(H, init=he)`; the function may be an `Index`, as in `mean[D](x)`."""
 
@@ -94,7 +94,7 @@ class Call(Node):
     arguments: tuple[Argument, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Unary(Node):
     """`-x`, `not x`."""
 
@@ -102,7 +102,7 @@ class Unary(Node):
     operand: Expression
 
 
-@dataclass(frozen=True)
+@record
 class Binary(Node):
     """`+ - * / ^ % @`, the comparisons `== != < <= > >=`, `and`, `or`."""
 
@@ -111,7 +111,7 @@ class Binary(Node):
     right: Expression
 
 
-@dataclass(frozen=True)
+@record
 class Conditional(Node):
     """`a if c else b`, decided when the spec is read."""
 
@@ -120,7 +120,7 @@ class Conditional(Node):
     otherwise: Expression
 
 
-@dataclass(frozen=True)
+@record
 class Pipe(Node):
     """`value |> stage`: the stage's first free tensor slot is fed."""
 
@@ -128,7 +128,7 @@ class Pipe(Node):
     stage: Expression
 
 
-@dataclass(frozen=True)
+@record
 class Repeat(Node):
     """`repeat i in L { f |> g }` as a stage of a pipe: L copies in a row, each with its own weights.
 
@@ -140,7 +140,7 @@ class Repeat(Node):
     body: tuple[Expression, ...]
 
 
-@dataclass(frozen=True)
+@record
 class List(Node):
     items: tuple[Expression, ...]
 
@@ -168,7 +168,7 @@ Expression: TypeAlias = (
 # --- statements --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@record
 class Import(Node):
     """`import "blocks.arch" as nn`."""
 
@@ -176,7 +176,7 @@ class Import(Node):
     alias: str | None
 
 
-@dataclass(frozen=True)
+@record
 class Binding(Node):
     """One name of a `let`; `search` is the range after `~`."""
 
@@ -185,12 +185,12 @@ class Binding(Node):
     search: Expression | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Let(Node):
     bindings: tuple[Binding, ...]
 
 
-@dataclass(frozen=True)
+@record
 class DimEntry(Node):
     """`B`, `T?` (ragged), `K = 10`."""
 
@@ -199,12 +199,12 @@ class DimEntry(Node):
     value: Expression | None
 
 
-@dataclass(frozen=True)
+@record
 class Dim(Node):
     entries: tuple[DimEntry, ...]
 
 
-@dataclass(frozen=True)
+@record
 class TensorDeclaration(Node):
     """`x[.., D]`, `words[B,T]: V`: a tensor slot of a signature. `of` is the axis that integer values index."""
 
@@ -213,7 +213,7 @@ class TensorDeclaration(Node):
     of: Expression | None = None
 
 
-@dataclass(frozen=True)
+@record
 class SettingParameter(Node):
     """`H`, `p=0.1`: a hyperparameter of a block. `H..` takes one axis or several."""
 
@@ -222,7 +222,7 @@ class SettingParameter(Node):
     is_group: bool = False
 
 
-@dataclass(frozen=True)
+@record
 class Block(Node):
     """A `block` or a `model`. `axes` are the names in brackets after its name, as in `block softmax[D](x[.., D])`."""
 
@@ -236,7 +236,7 @@ class Block(Node):
     name_span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True)
+@record
 class Weight(Node):
     """`weight W[D, H] ~ glorot frozen`."""
 
@@ -246,7 +246,7 @@ class Weight(Node):
     frozen: bool
 
 
-@dataclass(frozen=True)
+@record
 class Layer(Node):
     """`layer emb = embed(V, D)`."""
 
@@ -254,7 +254,7 @@ class Layer(Node):
     value: Expression
 
 
-@dataclass(frozen=True)
+@record
 class Target(Node):
     """The left of an equation: `h`, `s[b,n,i,j]`, `y[B]: K`."""
 
@@ -263,13 +263,13 @@ class Target(Node):
     of: Expression | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Assign(Node):
     targets: tuple[Target, ...]
     value: Expression
 
 
-@dataclass(frozen=True)
+@record
 class Require(Node):
     """`require D % N == 0 : "heads must divide the width"`."""
 
@@ -277,7 +277,7 @@ class Require(Node):
     message: String | None
 
 
-@dataclass(frozen=True)
+@record
 class If(Node):
     """Decided when the spec is read; `else if` nests in `otherwise`."""
 
@@ -286,7 +286,7 @@ class If(Node):
     otherwise: tuple[Statement, ...]
 
 
-@dataclass(frozen=True)
+@record
 class StateEntry(Node):
     """`h[B,H] = 0` after `state`."""
 
@@ -295,12 +295,12 @@ class StateEntry(Node):
     initial: Expression
 
 
-@dataclass(frozen=True)
+@record
 class State(Node):
     entries: tuple[StateEntry, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Over(Node):
     """`over t in T reversed { … }`."""
 
@@ -311,7 +311,7 @@ class Over(Node):
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Rule(Node):
     """`"*.b" { decay = 0 }` inside `train`: settings for the weights whose paths match."""
 
@@ -319,7 +319,7 @@ class Rule(Node):
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Section(Node):
     """`data`, `train` or `generate`."""
 
@@ -330,7 +330,7 @@ class Section(Node):
 Statement: TypeAlias = Import | Let | Dim | Block | Weight | Layer | Assign | Require | If | State | Over | Rule | Section
 
 
-@dataclass(frozen=True)
+@record
 class File:
     source: Source = field(compare=False, repr=False)
     items: tuple[Statement, ...]

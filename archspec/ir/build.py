@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import Any
 
 from archspec.ir.graph import BOOL, FLOAT, INT, Graph, Node, Operand, Origin, Place, WeightSpec
 from archspec.ir.sizes import Axis, Size
+from archspec.records import record, replace
 
 COMPARISONS = frozenset({"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"})
 LOGICAL = frozenset({"and", "or", "not"})
@@ -126,7 +126,7 @@ class Builder:
         return Graph(tuple(self.nodes), self.inputs, self.weights, self.outputs, self.specs, self.sizes, self.links)
 
 
-@dataclass(frozen=True)
+@record
 class Term:
     """A value read inside `loops`, with the loop along each of its axes."""
 
@@ -185,7 +185,7 @@ class Term:
         return self.loops.map(op, self, *others, **attributes)
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Loops:
     """A set of loops in which terms combine. A result spans only the loops that its operands use."""
 

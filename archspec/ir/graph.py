@@ -18,18 +18,18 @@ The links close circles; everything else reads only what comes before it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 from archspec.diagnostics import Span
 from archspec.ir.sizes import ONE, ZERO, Axis, Size, shape_text
+from archspec.records import field, record, replace
 
 FLOAT, INT, BOOL = "float", "int", "bool"
 IMPLICIT = frozenset({"window", "concat", "reshape"})
 
 
-@dataclass(frozen=True)
+@record
 class Operand:
     """`value` is the number of the node read, `index[k]` the loop along its axis k."""
 
@@ -37,7 +37,7 @@ class Operand:
     index: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Place:
     """Where a `window` reads along one axis: (the sum of loops times their factors + offset) / divisor.
 
@@ -68,7 +68,7 @@ class Place:
         return whole if self.divisor == ONE else f"({whole})/{self.divisor}"
 
 
-@dataclass(frozen=True)
+@record
 class Origin:
     """Where a node comes from.
 
@@ -91,7 +91,7 @@ class Origin:
         return f"{self.path}/{self.name}" if self.path else self.name
 
 
-@dataclass(frozen=True)
+@record
 class Node:
     """One value. `dtype` is float, int or bool; `of` is the axis that an int indexes."""
 
@@ -116,7 +116,7 @@ class Node:
         return shape_text(self.axes)
 
 
-@dataclass(frozen=True)
+@record
 class WeightSpec:
     """A weight: its path in the checkpoint, its axes and how its first value is drawn."""
 
@@ -127,7 +127,7 @@ class WeightSpec:
     span: Span | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True)
+@record
 class Graph:
     """Nodes in an order in which every operand comes before its use.
 

@@ -7,15 +7,16 @@ stand for. A division that is not exact becomes a symbol of its own, `(D/N)`; N 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import cache, reduce
 from math import gcd
 from operator import mul
 
+from archspec.records import field, record
+
 Monomial = tuple[str, ...]
 
 
-@dataclass(frozen=True, order=True)
+@record(order=True)
 class Size:
     """A polynomial with integer coefficients: sorted pairs of a sorted product of symbols and its coefficient."""
 
@@ -153,7 +154,7 @@ def _term_text(monomial: Monomial, coefficient: int) -> str:
     return product if coefficient == 1 else f"-{product}" if coefficient == -1 else f"{coefficient}*{product}"
 
 
-@dataclass(frozen=True, order=True)
+@record(order=True)
 class Axis:
     """An axis of a tensor. Its size is its identity; `ragged` says that rows differ in length along it."""
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from archspec.ir.build import Term
 from archspec.learning.recipes import declare, flag, fraction, non_negative, positive
+from archspec.records import record
 
 Arguments = Mapping[str, float]
 States = Mapping[str, Term]
 Update = Callable[[Term, Term, States, Term, "Term | None", States, Arguments], tuple[Term, dict[str, Term]]]
 
 
-@dataclass(frozen=True)
+@record
 class Optimizer:
     """`states` maps a name to its first value; `scalars(arguments, t)` gives what `update` reads in `at`."""
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from archspec.records import record
 
 REQUIRED: Final = object()
 
 
-@dataclass(frozen=True)
+@record
 class Parameter:
     """One argument: its default and the closed interval that it must lie in (open ends where `open_` says so)."""
 
@@ -39,7 +40,7 @@ class Parameter:
         return " and ".join(part for part, end in ((low, self.low), (high, self.high)) if not math.isinf(end))
 
 
-@dataclass(frozen=True)
+@record
 class RecipeType:
     """A name and its arguments in order. `doc` is the line that the reference page shows."""
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from archspec.learning.recipes import Parameter, count, declare, non_negative, positive
+from archspec.records import record
 
 KIND = "schedule"
 Arguments = Mapping[str, float]
 Curve = Callable[[Arguments, int, int, float, int], float]
 
 
-@dataclass(frozen=True)
+@record
 class Phase:
     """`curve(arguments, k, n, level, before)`: the factor at step k of n; `level` is the learning rate at the start,
     `before` the number of steps that went before."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
+from archspec.records import record
 
 
-@dataclass(frozen=True)
+@record
 class Treatment:
     """How one weight is trained."""
 

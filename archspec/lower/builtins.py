@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
@@ -18,6 +17,7 @@ from archspec.lower.scope import Scope, axis_of, check_rank
 from archspec.lower.structure import STRUCTURE
 from archspec.lower.values import Builtin, Num, Tensor, Truth, Value, kind_of
 from archspec.ops import OPS
+from archspec.records import replace
 
 Positional = Sequence[tuple[Value, Span]]
 Named = Mapping[str, tuple[Value, syntax.Argument]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
 from archspec.frontend import syntax
@@ -18,6 +17,7 @@ from archspec.lower.scope import Scope, axis_of, check_rank, name_span
 from archspec.lower.structure import axis_at, merged
 from archspec.lower.subscripts import is_position
 from archspec.lower.values import Function, Items, Num, SharedLayer, Tensor, Value, kind_of
+from archspec.records import field, record, replace
 
 MAX_DEPTH = 40
 MAX_NOTES = 3
@@ -26,7 +26,7 @@ Positional = Sequence[tuple[Value, Span]]
 Named = Mapping[str, tuple[Value, syntax.Argument]]
 
 
-@dataclass
+@record(frozen=False)
 class Arguments:
     """What a call gives to a block so far."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from archspec.diagnostics import ArchError, Diagnostic, Span
@@ -38,6 +37,7 @@ from archspec.lower.values import (
     Value,
     kind_of,
 )
+from archspec.records import replace
 
 MAX_COPIES = 10_000
 OPS_BY_SIGN = {

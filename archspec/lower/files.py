@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -13,13 +12,14 @@ from pathlib import Path
 from archspec.diagnostics import ArchError, Diagnostic, Source, Span, nearest
 from archspec.frontend import syntax
 from archspec.frontend.parse import parse, read_source
+from archspec.records import field, record
 
 STDLIB = Path(__file__).parent.parent / "stdlib"
 MAX_FILES = 200
 MAX_CHARACTERS = 5_000_000
 
 
-@dataclass(frozen=True)
+@record
 class SpecFile:
     """One parsed file and the files that it imports, by alias (None for names merged into its own)."""
 
@@ -38,7 +38,7 @@ def load_file(source: Source, folder: Path, allow: Sequence[Path] = ()) -> SpecF
     return _Loader((folder, *allow)).load(source, folder, ())
 
 
-@dataclass
+@record(frozen=False)
 class _Loader:
     roots: tuple[Path, ...]
     files: int = 0

@@ -10,7 +10,6 @@ names back.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from archspec.diagnostics import Span
@@ -19,9 +18,10 @@ from archspec.ir.graph import Node, Place
 from archspec.ir.sizes import Axis, Size
 from archspec.lower.scope import Context, Scope
 from archspec.lower.values import IndexName, Value
+from archspec.records import field, record, replace
 
 
-@dataclass(eq=False)
+@record(eq=False, frozen=False)
 class Frame:
     """`outer` is the scope of the equation without its indices; `bases` the tensors read, by their syntax."""
 

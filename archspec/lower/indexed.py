@@ -7,7 +7,6 @@ a subscript, or said with `in`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from archspec.diagnostics import ArchError, Diagnostic, Span
 from archspec.frontend import syntax
@@ -18,6 +17,7 @@ from archspec.lower.resolve import axis_number, decide
 from archspec.lower.scope import Scope, axis_of, names_in
 from archspec.lower.subscripts import parts_of, spread_name, subscript_names, value_of_base
 from archspec.lower.values import Builtin, Function, IndexName, Series, Step, Tensor
+from archspec.records import record
 
 
 def bind_index(name: str, index: syntax.Expression, where: Sequence[object], scope: Scope, what: str) -> None:
@@ -64,7 +64,7 @@ def _without_axis(name: str, index: syntax.Expression, uses: Sequence[Use], wher
     return Diagnostic("S08", message, index.span, hints=(hint,))
 
 
-@dataclass(frozen=True)
+@record
 class Use:
     """An axis that a subscript with an index in it reads. Where the index is `alone` there, it runs along that axis."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 
 from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
@@ -22,11 +21,12 @@ from archspec.lower.scope import Context, Poisoned, Scope, axis_of, check_rank, 
 from archspec.lower.statements import MAX_ELEMENTS, check_let, run_body, run_collecting
 from archspec.lower.training import Training, lower_train
 from archspec.lower.values import Num, Tensor, Text, Truth, Value, kind_of
+from archspec.records import record
 
 Setting = int | float | bool | str
 
 
-@dataclass(frozen=True)
+@record
 class Lowered:
     """One model of a file: its graph, what `train` says, and the settings and dims in force."""
 

@@ -9,7 +9,6 @@ result has the fewest axes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import combinations
 
 from archspec.diagnostics import ArchError, Diagnostic, Span
@@ -21,11 +20,12 @@ from archspec.lower.builtins import unused_index
 from archspec.lower.masks import count_of, length_of, row_of
 from archspec.lower.scope import Scope
 from archspec.lower.values import Builtin, Num, Tensor, Value, kind_of
+from archspec.records import field, record
 
 MOST_FACTORS = 12  # that are looked at pair by pair; more are multiplied in order
 
 
-@dataclass
+@record(frozen=False)
 class Product:
     """`inner` hang on what is summed over; `outer` do not. A divisor is a factor whose `True` says that it divides."""
 

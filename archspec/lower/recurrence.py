@@ -12,8 +12,6 @@ What does not hang on the step stays as it is, outside of the loop by itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-
 from archspec.diagnostics import ArchError, Diagnostic, Span
 from archspec.frontend import syntax
 from archspec.ir.build import Loops
@@ -27,11 +25,12 @@ from archspec.lower.resolve import axis_number
 from archspec.lower.scope import Scope, axis_of, check_rank, join, name_span
 from archspec.lower.subscripts import step_position
 from archspec.lower.values import Num, Series, Step, Tensor, kind_of
+from archspec.records import field, record, replace
 
 MAX_LOOPS = 4
 
 
-@dataclass(eq=False)
+@record(eq=False, frozen=False)
 class Loop:
     """A recurrence while its body is laid out."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING
 
 from archspec.diagnostics import MOST_SHOWN, ArchError, Diagnostic, Span, did_you_mean
@@ -14,6 +13,7 @@ from archspec.ir.build import Builder
 from archspec.ir.sizes import Axis, Size
 from archspec.lower.files import defined_twice
 from archspec.lower.values import Num, Tensor, Value
+from archspec.records import field, fields, is_record, record
 
 if TYPE_CHECKING:
     from archspec.lower.frame import Frame
@@ -29,7 +29,7 @@ class Poisoned(Exception):
     """A name whose definition failed was used: the mistake is reported already, so this line stays silent."""
 
 
-@dataclass
+@record(frozen=False)
 class Context:
     """What all scopes of one lowering share: the graph being built and the mistakes found so far.
 
@@ -87,7 +87,7 @@ class Context:
         raise ArchError(Diagnostic("S10", f"the model takes more than {what}", span, hints=(hint,)))
 
 
-@dataclass
+@record(frozen=False)
 class Scope:
     """The names visible in one body. `path` is where its weights and nodes live: `classify/h/0/linear`."""
 
@@ -275,6 +275,6 @@ def names_in(node: object) -> Iterator[str]:
     elif isinstance(node, tuple):
         for item in node:
             yield from names_in(item)
-    elif is_dataclass(node) and not isinstance(node, Span):
+    elif is_record(node) and not isinstance(node, Span):
         for part in fields(node):
             yield from names_in(getattr(node, part.name))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 from archspec.diagnostics import ArchError, Diagnostic
@@ -31,6 +30,7 @@ from archspec.lower.values import (
     kind_of,
     spelled,
 )
+from archspec.records import replace
 
 MAX_ELEMENTS = 2**34
 DEFAULT_INITIALIZER = "glorot"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
 from archspec.frontend import syntax
@@ -15,6 +14,7 @@ from archspec.lower.align import held_by, place_axes
 from archspec.lower.masks import length_of, row_of, within_row
 from archspec.lower.scope import Scope, axis_of, check_rank
 from archspec.lower.values import Builtin, Items, Num, Recipe, Tensor, Value, kind_of
+from archspec.records import replace
 
 Positional = Sequence[tuple[Value, Span]]
 Named = Mapping[str, tuple[Value, syntax.Argument]]

@@ -8,7 +8,6 @@ into a loop (recurrence.py).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 
 from archspec.diagnostics import ArchError, Diagnostic, Span
 from archspec.frontend import syntax
@@ -20,13 +19,14 @@ from archspec.lower.frame import Frame
 from archspec.lower.masks import ends_cleared
 from archspec.lower.scope import Scope, check_rank, names_in
 from archspec.lower.values import IndexName, Num, Series, Step, Tensor, Value, kind_of
+from archspec.records import record, replace
 
 ZERO, ONE = Size.number(0), Size.number(1)
 Key = IndexName | Step
 AFFINE = "a subscript adds up indices times whole numbers: `2*i + u - 1`"
 
 
-@dataclass(frozen=True)
+@record
 class Affine:
     """(the sum of indices times factors + offset) / divisor."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
@@ -16,6 +15,7 @@ from archspec.lower.recipes import OPTIMIZER, SCHEDULE, complete, recipe
 from archspec.lower.resolve import decide
 from archspec.lower.scope import Poisoned, Scope
 from archspec.lower.values import Num, Recipe, Tensor, kind_of
+from archspec.records import field, record, replace
 
 KEYS = ("loss", "metrics", "optimizer", "schedule", "clip", "stop", "batch", "epochs", "steps", "watch")
 RULE_KEYS = ("lr", "decay", "freeze")
@@ -25,7 +25,7 @@ MAX_RULES = 200
 DEFAULT_OPTIMIZER = complete(OPTIMIZER, "adam")
 
 
-@dataclass(frozen=True)
+@record
 class Rule:
     """Settings for the weights whose paths match `pattern`; None leaves what the optimiser says."""
 
@@ -36,7 +36,7 @@ class Rule:
     span: Span | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True)
+@record
 class Training:
     """What `train` says. A run lasts `steps` steps where given, else `epochs` passes over the training part."""
 
@@ -219,7 +219,7 @@ def _count(name: str) -> Callable[[Training, syntax.Expression, Scope], Training
             shown = value.text if isinstance(value, Num) else kind_of(value)
             message = f"`{name}` must be a whole number from 1 to 1,000,000,000, not {shown}"
             raise ArchError(Diagnostic("T02", message, node.span))
-        return replace(training, **{name: value.value})  # type: ignore[arg-type]
+        return replace(training, **{name: value.value})
 
     return setter
 

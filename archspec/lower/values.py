@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from archspec.diagnostics import Span
 from archspec.frontend import syntax
 from archspec.ir.sizes import Axis, Size
+from archspec.records import field, record
 
 
-@dataclass(frozen=True)
+@record
 class Tensor:
     """A value of the graph being built, by its number."""
 
     value: int
 
 
-@dataclass(frozen=True)
+@record
 class Num:
     """A number known when the spec is read. `size` is its name as an axis; `value` is None while a size is open."""
 
@@ -34,24 +34,24 @@ class Num:
         return f"{self.size}" if self.value is None else f"{self.value}"
 
 
-@dataclass(frozen=True)
+@record
 class Truth:
     """A truth value; None while it hangs on an open size."""
 
     value: bool | None
 
 
-@dataclass(frozen=True)
+@record
 class Text:
     value: str
 
 
-@dataclass(frozen=True)
+@record
 class Items:
     items: tuple[Value, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Function:
     """A block, with the file that it was written in and what has been given to it so far."""
 
@@ -68,7 +68,7 @@ class Function:
         return tuple(t.name for t in self.block.tensors[len(self.tensors) :])
 
 
-@dataclass(frozen=True)
+@record
 class Builtin:
     """An op by its name, with the axes in its bracket and what `where` says there."""
 
@@ -77,7 +77,7 @@ class Builtin:
     mask: Tensor | None = None
 
 
-@dataclass(frozen=True)
+@record
 class IndexName:
     """An index of an equation. `axis` is that of its loop, `real` that of the tensors which it reads."""
 
@@ -86,7 +86,7 @@ class IndexName:
     real: Axis
 
 
-@dataclass(frozen=True)
+@record
 class Step:
     """The index of a recurrence, `t` of `over t in T`. `depth` counts the loops around it."""
 
@@ -101,7 +101,7 @@ class Step:
         return -1 - self.depth
 
 
-@dataclass(eq=False)
+@record(eq=False, frozen=False)
 class Series:
     """A name that a recurrence assigns step by step: its value at this step, and for a state the one before."""
 
@@ -118,7 +118,7 @@ class Series:
         return (*self.axes[:1], self.step.axis, *self.axes[1:])
 
 
-@dataclass(frozen=True)
+@record
 class SharedLayer:
     """`layer emb = embed(V, D)`: every use reads the weights under `path`."""
 
@@ -127,7 +127,7 @@ class SharedLayer:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True)
+@record
 class Recipe:
     """A named choice with its arguments: an initialiser, an optimiser, a schedule, …"""
 
@@ -138,7 +138,7 @@ class Recipe:
     then: tuple[Recipe, ...] = ()
 
 
-@dataclass(frozen=True)
+@record
 class Module:
     """`import "blocks.arch" as nn`."""
 

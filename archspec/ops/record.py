@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from archspec.ir.build import Term
+from archspec.records import field, record
 
 Gradient = Callable[..., tuple[Term | None, ...]]
 
 
-@dataclass(frozen=True)
+@record
 class Op:
     """One op.
 

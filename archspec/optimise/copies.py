@@ -5,12 +5,12 @@ t[h,d] = W[d,h];  y[b,d] = sum h: x[b,h] * t[h,d]    ->    y[b,d] = sum h: x[b,h
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import count
 
 from archspec.ir.build import Builder, rebuild
 from archspec.ir.graph import IMPLICIT, Graph, Node, Operand
 from archspec.ops import OPS
+from archspec.records import replace
 
 TRANSPARENT = frozenset({"copy", "stop_gradient"})
 

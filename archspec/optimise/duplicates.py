@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from archspec.ir.build import Builder, rebuild
 from archspec.ir.graph import Graph, Node
+from archspec.records import replace
 
 COMMUTATIVE = frozenset({"add", "multiply", "maximum", "minimum", "equal", "not_equal", "and", "or"})
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from archspec.ir.build import Builder, Loops, Term, rebuild
 from archspec.ir.graph import FLOAT, Graph, Node, Operand
 from archspec.ops import OPS
+from archspec.records import replace
 
 Rule = Callable[[Builder, Node], "int | None"]
 

@@ -7,7 +7,6 @@ a contraction that is no matrix product    ->  a product, element by element, an
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from archspec.ir.build import Builder
 from archspec.ir.graph import Graph, Node, Operand
@@ -15,6 +14,7 @@ from archspec.ir.sizes import Size
 from archspec.plan.layout import strides
 from archspec.plan.products import arrange, classify
 from archspec.plan.storage import View
+from archspec.records import replace
 
 Moves = Callable[[int], tuple[Size, ...]]
 

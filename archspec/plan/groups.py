@@ -19,17 +19,17 @@ that takes only maps on what is stored anyway.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from archspec.ir.graph import Graph, Node, Operand
 from archspec.ir.sizes import Axis
 from archspec.ops import OPS
 from archspec.plan.storage import is_view
+from archspec.records import field, record
 
 ROWS, COLUMNS, PRODUCT, SCATTER = "rows", "columns", "product", "scatter"
 
 
-@dataclass
+@record(frozen=False)
 class Group:
     """One kernel to be.
 

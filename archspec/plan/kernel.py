@@ -6,16 +6,16 @@ kernel from the same op records. Buffers are flat; an offset is a sum of loop va
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
 
 from archspec.ir.sizes import ZERO, Size
+from archspec.records import field, record
 
 FLOAT, INT, BOOL = "float", "int", "bool"
 
 
-@dataclass(frozen=True)
+@record
 class Offset:
     """The sum of variables times their strides: `i*512 + j`."""
 
@@ -25,14 +25,14 @@ class Offset:
         return Offset(self.terms + other.terms)
 
 
-@dataclass(frozen=True)
+@record
 class Local:
     """A scalar computed before, by its name in the kernel."""
 
     name: str
 
 
-@dataclass(frozen=True)
+@record
 class Constant:
     value: float | int | bool
     dtype: str = FLOAT
@@ -44,7 +44,7 @@ Scalar: TypeAlias = Local | Constant
 # --- parameters --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@record
 class Parameter:
     """What a kernel is called with.
 
@@ -65,7 +65,7 @@ class Parameter:
 # --- statements --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@record
 class Let:
     """`name = op(arguments)`."""
 
@@ -76,7 +76,7 @@ class Let:
     argument_dtypes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Load:
     name: str
     dtype: str
@@ -84,7 +84,7 @@ class Load:
     offset: Offset
 
 
-@dataclass(frozen=True)
+@record
 class Guard:
     """`name` is the place along an axis, (at + offset) / divisor; it must be whole and lie inside of `extent` points."""
 
@@ -95,7 +95,7 @@ class Guard:
     extent: Size
 
 
-@dataclass(frozen=True)
+@record
 class Fetch:
     """`name` is an element read where every guard holds, and `fill` elsewhere."""
 
@@ -107,7 +107,7 @@ class Fetch:
     fill: Constant
 
 
-@dataclass(frozen=True)
+@record
 class Add:
     """Adds to an element in memory."""
 
@@ -116,7 +116,7 @@ class Add:
     value: Scalar
 
 
-@dataclass(frozen=True)
+@record
 class Share:
     """`start` and `count` are the points of an extent that this thread looks after."""
 
@@ -125,7 +125,7 @@ class Share:
     extent: Size
 
 
-@dataclass(frozen=True)
+@record
 class When:
     """Runs `body` where `start` <= `name` < `start` + `count`."""
 
@@ -135,7 +135,7 @@ class When:
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Store:
     parameter: str
     offset: Offset
@@ -143,7 +143,7 @@ class Store:
     dtype: str
 
 
-@dataclass(frozen=True)
+@record
 class Position:
     """`name` is a loop's counter as an int value."""
 
@@ -151,7 +151,7 @@ class Position:
     offset: Offset
 
 
-@dataclass(frozen=True)
+@record
 class Extent:
     """`name` is a size as a float value."""
 
@@ -159,7 +159,7 @@ class Extent:
     size: Size
 
 
-@dataclass(frozen=True)
+@record
 class Draw:
     """`name` is a random number in [0, 1) for an index of a stream."""
 
@@ -169,7 +169,7 @@ class Draw:
     index: Offset
 
 
-@dataclass(frozen=True)
+@record
 class Start:
     """An accumulator's first value."""
 
@@ -177,7 +177,7 @@ class Start:
     op: str
 
 
-@dataclass(frozen=True)
+@record
 class Accumulate:
     """`name = op(name, value)`; for argmax, `position` is remembered in `name_at`."""
 
@@ -187,7 +187,7 @@ class Accumulate:
     position: Offset | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Split:
     """The counters of several loops from the counter of their product; `extents` from the outermost in."""
 
@@ -196,7 +196,7 @@ class Split:
     of: str
 
 
-@dataclass(frozen=True)
+@record
 class For:
     """A loop. `kind` is serial, parallel or row: turns of a parallel loop are independent and shared among the threads; those
     of a row loop are independent too, and each thread runs them all."""
@@ -207,7 +207,7 @@ class For:
     kind: str = "serial"
 
 
-@dataclass(frozen=True)
+@record
 class Blocks:
     """A parallel loop over blocks of at most `block` consecutive points, and the points of a block inside.
 
@@ -223,7 +223,7 @@ class Blocks:
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Within:
     """The loop over the points of the surrounding block."""
 
@@ -232,7 +232,7 @@ class Within:
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Product:
     """A matrix product by register tiles, with the maps on its result.
 
@@ -281,7 +281,7 @@ Statement: TypeAlias = (
 )
 
 
-@dataclass(frozen=True)
+@record
 class Kernel:
     """One kernel. Two kernels with the same `structure` are one piece of code."""
 
@@ -314,7 +314,7 @@ def bodies(statement: Statement) -> tuple[tuple[Statement, ...], ...]:
     return (statement.row, statement.element) if isinstance(statement, Product) else ()
 
 
-@dataclass(frozen=True)
+@record
 class Buffer:
     """The argument for a buffer: the element of `value`'s memory where it begins, and its strides; in loops over time it
     moves by `steps` with each turn of the loops around it, from the outermost in."""
@@ -325,7 +325,7 @@ class Buffer:
     strides: tuple[Size, ...] = ()
 
 
-@dataclass(frozen=True)
+@record
 class Call:
     """A kernel with its arguments: `Buffer`s, sizes for scratch lengths, names for the rest."""
 
@@ -336,7 +336,7 @@ class Call:
     origin: Any = field(default=None, compare=False)
 
 
-@dataclass(frozen=True)
+@record
 class Loop:
     """A recurrence: `items` run once for each of `extent` steps, from the last one where it is `reverse`."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from archspec.ir.sizes import ONE, ZERO, Axis, Size, product
+from archspec.records import record
 
 
 def strides(axes: Sequence[Axis], sizes: Mapping[str, int]) -> tuple[Size, ...]:
@@ -13,7 +13,7 @@ def strides(axes: Sequence[Axis], sizes: Mapping[str, int]) -> tuple[Size, ...]:
     return tuple(product(axes[k + 1 :]).known(sizes) for k in range(len(axes)))
 
 
-@dataclass(frozen=True)
+@record
 class Access:
     """A value read or written in a space: for each of the space's loops the stride, zero where it does not move."""
 

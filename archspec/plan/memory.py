@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import accumulate
 
 from archspec.ir.graph import BOOL, INT
 from archspec.ir.sizes import product
 from archspec.plan.plan import Plan
+from archspec.records import record
 
 ALIGNMENT = 64
 
 
-@dataclass(frozen=True)
+@record
 class Memory:
     """Byte offsets in the arena by value, and how many bytes it takes."""
 

@@ -11,16 +11,16 @@ A loop's body is a graph of its own that has lost the axis of time; inside of it
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 
 from archspec.ir.graph import Graph, Node, Operand, Place
 from archspec.ir.sizes import Axis
 from archspec.ops import OPS
 from archspec.plan.groups import is_leaf, virtual_nodes
 from archspec.plan.storage import claims, is_view, sources
+from archspec.records import field, record, replace
 
 
-@dataclass(frozen=True)
+@record
 class Part:
     """A graph that is run as a whole.
 
@@ -38,7 +38,7 @@ class Part:
     last_first: bool = True
 
 
-@dataclass
+@record(frozen=False)
 class Circle:
     """The nodes of one loop, and for each of them which of its axes is time."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 
 from archspec.ir.graph import Graph, Node
@@ -20,9 +19,10 @@ from archspec.plan.rows import columns_call, rows_call
 from archspec.plan.scalars import Scalars
 from archspec.plan.scatter import scatter_call
 from archspec.plan.storage import View, claims, is_view, views_of, whole
+from archspec.records import record, replace
 
 
-@dataclass(frozen=True)
+@record
 class Plan:
     """Kernels in the order in which they run.
 

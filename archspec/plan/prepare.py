@@ -8,13 +8,12 @@ two owners of one value's memory           ->  a copy for the second: parts of a
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from archspec.ir.build import Builder
 from archspec.ir.graph import Graph, Node, Operand
 from archspec.ops import OPS
 from archspec.plan.groups import is_leaf, strict_operands, virtual_nodes
 from archspec.plan.storage import is_view
+from archspec.records import replace
 
 COMPUTED = frozenset({"map", "reduce", "contract", "read", "scatter"})
 

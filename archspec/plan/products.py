@@ -8,7 +8,6 @@ only. Each class is walked by one flat counter, with whatever strides the operan
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from archspec.ir.graph import Node, Operand
 from archspec.ir.sizes import ONE, Size
@@ -18,9 +17,10 @@ from archspec.plan.names import AROUND_PRODUCTS
 from archspec.plan.rows import all_accesses
 from archspec.plan.scalars import Level, Scalars
 from archspec.plan.wrap import finish
+from archspec.records import record
 
 
-@dataclass(frozen=True)
+@record
 class LoopClasses:
     """The loops of a contraction by who walks them."""
 
@@ -47,7 +47,7 @@ def classify(node: Node, left: Operand, right: Operand) -> LoopClasses | None:
     return classes if classes.m and classes.n and classes.k and not lonely else None
 
 
-@dataclass(frozen=True)
+@record
 class _Arranged:
     left: Operand
     right: Operand

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from archspec.ir.graph import Graph, Node, Place
 from archspec.ir.sizes import Size
@@ -30,9 +29,10 @@ from archspec.plan.kernel import (
 from archspec.plan.layout import Access, strides
 from archspec.plan.names import Names
 from archspec.plan.storage import View, is_inside
+from archspec.records import field, record
 
 
-@dataclass
+@record(frozen=False)
 class Level:
     """A loop body while it fills: the loops whose counters it sees, its statements, what it has computed."""
 

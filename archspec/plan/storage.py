@@ -8,15 +8,15 @@ delay                            h[t-1] and h[t] lie in one room with T+1 slots,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 
 from archspec.ir.graph import Graph, Node, Place
 from archspec.ir.sizes import ONE, ZERO, Axis, Size
 from archspec.ops import OPS
 from archspec.plan.layout import strides
+from archspec.records import record, replace
 
 
-@dataclass(frozen=True)
+@record
 class View:
     """A value inside the memory of `root`: the element where it begins, and how far apart neighbours along each axis lie.
 

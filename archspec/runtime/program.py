@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from archspec.diagnostics import ArchError, Diagnostic, did_you_mean
 from archspec.ir.graph import Graph
+from archspec.records import record
 from archspec.runtime import feed
 from archspec.runtime.executor import Executor, Table
 from archspec.runtime.stage import Array, Bound, Stage
@@ -18,7 +18,7 @@ from archspec.runtime.table import written_arrays
 from archspec.runtime.weights import Layout, Weights
 
 
-@dataclass(frozen=True)
+@record
 class Stages:
     """The plans of a program: evaluation with and without the loss, training, the norm of the gradient, the update."""
 
@@ -29,7 +29,7 @@ class Stages:
     update: Callable[[], Stage] | None = None
 
 
-@dataclass
+@record(frozen=False)
 class State:
     """The buffers of a program: what training changes."""
 
@@ -39,7 +39,7 @@ class State:
     step: NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@record
 class Pace:
     """What the host works out for each update: `rate(lr, t)` is the scheduled learning rate of a segment, `scalars(t)`
     the optimiser's own."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from archspec.ir.sizes import Size
 from archspec.plan import Memory, Plan, lay_out
 from archspec.plan.kernel import Call
 from archspec.plan.memory import value_nbytes
+from archspec.records import record
 from archspec.runtime.feed import bad_input
 from archspec.runtime.table import Unrolled
 
@@ -23,7 +23,7 @@ LINE = 64
 MOST_BOUND = 512  # shapes that a stage stays ready for
 
 
-@dataclass(frozen=True)
+@record
 class Native:
     """A kernel's machine code: where it is and how many floats of scratch memory each thread needs."""
 
@@ -51,7 +51,7 @@ class Arena:
             self.generation += 1
 
 
-@dataclass(frozen=True)
+@record
 class Bound:
     """A stage for given sizes. `rows` are its rows of the table, `calls` says for each which call it is; arrays are views of
     the memory that the rows name."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from archspec.plan.kernel import Buffer, Call, Item, Loop, Parameter
+from archspec.records import record
 
 if TYPE_CHECKING:
     from archspec.runtime.stage import Stage
@@ -29,7 +29,7 @@ def stream_key(seed: int, stream: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}\0{stream}".encode()).digest()[:4], "little")
 
 
-@dataclass
+@record(frozen=False)
 class Rows:
     """Rows, the call that each is of, and how far each word moves with a turn of the loops around, from the outermost in."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from archspec.data.ragged import Ragged
 from archspec.lower.training import Training
+from archspec.records import field, record
 from archspec.runtime.batches import in_order, lanes, shuffled
 from archspec.runtime.feed import counts
 from archspec.runtime.program import Program
@@ -33,7 +33,7 @@ class Reporter(Protocol):
     def epoch(self, record: Record) -> None: ...
 
 
-@dataclass(frozen=True)
+@record
 class Batches:
     """Rows to learn from.
 
@@ -52,7 +52,7 @@ class Batches:
         return max((_row_elements(array) for array in self.arrays.values()), default=1)
 
 
-@dataclass
+@record(frozen=False)
 class Outcome:
     """What a run came to. `metrics` are the last figures of every part, `history` one record an epoch."""
 

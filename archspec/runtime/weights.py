@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from archspec.diagnostics import ArchError, Diagnostic, did_you_mean
 from archspec.ir.graph import Graph
 from archspec.learning.treatment import Treatment
+from archspec.records import record
 from archspec.runtime.stage import aligned
 
 Array = NDArray[Any]
@@ -19,7 +19,7 @@ PAD = 16
 CHUNK = 4096
 
 
-@dataclass(frozen=True)
+@record
 class Segment:
     """A run of neighbouring weights under one rule: elements [start, stop), learning rate and decay."""
 
@@ -29,7 +29,7 @@ class Segment:
     decay: float
 
 
-@dataclass(frozen=True)
+@record
 class Layout:
     """Where each weight lies in the flat buffers: its first element and its shape. Trained ones come first.
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from archspec.ir.graph import Graph, Node
 from archspec.ir.sizes import Size, product
+from archspec.records import record, replace
 from archspec.viz.cost import operations, total
 
 
-@dataclass(frozen=True)
+@record
 class Block:
     """A block instance.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 from archspec.ir.text import node_names
 from archspec.plan import Plan, lay_out
 from archspec.plan.kernel import Call, Item
+from archspec.records import field, record, replace
 from archspec.viz.blocks import Block, block_path
 from archspec.viz.drawing import Arena, Bar, Box, Edge, Node, View
 from archspec.viz.folding import Folding, boxes_of, folding
@@ -19,7 +19,7 @@ def compiled_view(plan: Plan, blocks: Sequence[Block], sizes: Mapping[str, int])
     return _Kernels(plan, folding(blocks), sizes).view(blocks)
 
 
-@dataclass
+@record(frozen=False)
 class _Kernels:
     plan: Plan
     fold: Folding

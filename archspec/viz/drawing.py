@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from archspec.records import as_dict, field, record
 
-@dataclass(frozen=True)
+
+@record
 class Box:
     """A block. `times` counts the equal copies that it stands for; `parent` is "" for the outermost."""
 
@@ -22,7 +23,7 @@ class Box:
     line: str = ""
 
 
-@dataclass(frozen=True)
+@record
 class Node:
     """A value or a kernel.
 
@@ -50,7 +51,7 @@ class Node:
     nbytes: int = 0
 
 
-@dataclass(frozen=True)
+@record
 class Edge:
     """A value on its way: `label` is its shape."""
 
@@ -59,7 +60,7 @@ class Edge:
     label: str = ""
 
 
-@dataclass(frozen=True)
+@record
 class View:
     """One way to look at the program."""
 
@@ -70,7 +71,7 @@ class View:
     edges: tuple[Edge, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Bar:
     """A buffer: alive from item `first` to `last` of the plan, at `offset` bytes of the arena."""
 
@@ -82,7 +83,7 @@ class Bar:
     role: str
 
 
-@dataclass(frozen=True)
+@record
 class Arena:
     """The memory of a step at given sizes."""
 
@@ -93,7 +94,7 @@ class Arena:
     sizes: Mapping[str, int]
 
 
-@dataclass(frozen=True)
+@record
 class Drawing:
     """Everything that a page shows. `sources` has the code of each kernel by name."""
 
@@ -110,13 +111,15 @@ class Drawing:
 
 
 def _fields(drawing: Drawing) -> dict[str, Any]:
-    views = [{**asdict(view), "boxes": _all(view.boxes), "nodes": _all(view.nodes)} for view in drawing.views]
-    arena = None if drawing.arena is None else {**asdict(drawing.arena), "sizes": dict(drawing.arena.sizes)}
+    views = [{**as_dict(view), "boxes": _all(view.boxes), "nodes": _all(view.nodes)} for view in drawing.views]
+    arena = None if drawing.arena is None else {**as_dict(drawing.arena), "sizes": dict(drawing.arena.sizes)}
     return {"title": drawing.title, "views": views, "arena": arena}
 
 
 def _all(items: tuple[Box, ...] | tuple[Node, ...]) -> list[dict[str, Any]]:
-    return [{k: v for k, v in asdict(item).items() if v not in ("", 0, (), None) or k in ("parent", "order")} for item in items]
+    return [
+        {k: v for k, v in as_dict(item).items() if v not in ("", 0, (), None) or k in ("parent", "order")} for item in items
+    ]
 
 
 def plain(text: str) -> str:

@@ -7,12 +7,12 @@ read. Every loop has a letter, and the gradient of `x` is `dx`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from archspec.ir.graph import BOOL, IMPLICIT, Graph, Node, Place
 from archspec.ir.sizes import ONE as ONE_SIZE
 from archspec.ir.sizes import Axis
 from archspec.ops import OPS
+from archspec.records import record
 from archspec.viz.blocks import block_path
 from archspec.viz.notation import PRODUCT, SUM, ZERO, Apply, Expression, Name, Read, Reduce, Text, apply, arch, latex
 
@@ -20,7 +20,7 @@ INLINE = frozenset({"constant", "size", "position", "delay"})
 READ = frozenset({"copy", "stop_gradient", "number"})
 
 
-@dataclass(frozen=True)
+@record
 class Equation:
     """`left = right`. `value` is its node, `reads` are the named values on the right, `inside` the other nodes there."""
 

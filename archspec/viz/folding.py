@@ -6,14 +6,14 @@ gpt/h/0/norm/y, gpt/h/1/norm/y, gpt/h/2/norm/y   ->   gpt/h/0/norm/y, 3 times
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
+from archspec.records import field, record
 from archspec.viz.blocks import Block
 from archspec.viz.drawing import Box
 from archspec.viz.table import source_line
 
 
-@dataclass
+@record(frozen=False)
 class Folding:
     """`copies` maps the path of a later copy, in terms of first ones, to the first copy's."""
 

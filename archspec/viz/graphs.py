@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from archspec.ir.graph import BOOL, INT, Graph
 from archspec.ir.graph import Node as Value
 from archspec.ir.sizes import product
+from archspec.records import replace
 from archspec.viz.blocks import Block, block_path
 from archspec.viz.cost import operations
 from archspec.viz.drawing import Edge, Node, View

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from archspec.records import record
 
 SUM, PRODUCT, SIGNED, POWER, ATOM = range(1, 6)
 COMPARE = 0
@@ -27,7 +28,7 @@ LATEX_SIGNS = {"*": r"\,", "==": "=", "!=": r"\neq", "<=": r"\leq", ">=": r"\geq
 SPOKEN = {"maximum": "max", "minimum": "min"}
 
 
-@dataclass(frozen=True)
+@record
 class Name:
     """A value: its own name, and as much of its path as tells it from others. `adjoint`: the gradient of `base`."""
 
@@ -39,7 +40,7 @@ class Name:
         return ".".join([*self.path, f"d{self.base}" if self.adjoint else self.base])
 
 
-@dataclass(frozen=True)
+@record
 class Read:
     """An element of a value. An index is a letter, a place such as `t-1`, or an integer value."""
 
@@ -47,7 +48,7 @@ class Read:
     indices: tuple[Expression, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Text:
     """A number, a letter or a size."""
 
@@ -55,7 +56,7 @@ class Text:
     level: int = ATOM
 
 
-@dataclass(frozen=True)
+@record
 class Apply:
     """An op of elements."""
 
@@ -63,7 +64,7 @@ class Apply:
     arguments: tuple[Expression, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Reduce:
     """`sum[b,t](…)`."""
 

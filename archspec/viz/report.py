@@ -9,11 +9,11 @@ import html
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from archspec.diagnostics import ArchError, Diagnostic
+from archspec.records import record
 from archspec.viz.drawing import plain
 from archspec.viz.page import asset, whole_page
 
@@ -26,7 +26,7 @@ TICKS = 4
 LARGEST_NBYTES = 256 * 2**20
 
 
-@dataclass(frozen=True)
+@record
 class RunRecord:
     """A run's folder as read: a record an epoch, the final figures where it came to its end, its settings."""
 
@@ -36,7 +36,7 @@ class RunRecord:
     settings: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@record
 class Curve:
     """A figure of one part of one run: points (step, value) that are finite."""
 
@@ -110,8 +110,8 @@ def _figures(runs: Sequence[RunRecord]) -> dict[str, list[Curve]]:
 
 
 def _points(run: RunRecord, key: str) -> Iterator[tuple[float, float]]:
-    for record in run.epochs:
-        step, value = record.get("step"), record.get(key)
+    for epoch in run.epochs:
+        step, value = epoch.get("step"), epoch.get(key)
         if _is_number(step) and _is_number(value):
             yield float(step), float(value)  # type: ignore[arg-type]
 
@@ -123,7 +123,7 @@ def _is_number(value: object) -> bool:
 # --- charts --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@record
 class _Scale:
     """Values to places along one side of a chart, by their logarithms where they span orders of magnitude."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from archspec.diagnostics import ArchError, Diagnostic, did_you_mean
 from archspec.ir.graph import Graph
 from archspec.ir.sizes import Size, product, shape_text
 from archspec.learning.optimizers import OPTIMIZERS
+from archspec.records import record
 from archspec.viz.blocks import Block, block_path, block_tree
 from archspec.viz.cost import figure, formula, operations_of, total
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from archspec.plan import Memory, Plan
 
 
-@dataclass(frozen=True)
+@record
 class Row:
     """A line of the table. `times` counts the copies in which it occurs, those of the blocks around it included; `paths`
     matches the paths of them all."""
@@ -37,7 +37,7 @@ class Row:
         return f"{'  ' * self.depth}{f'×{self.block.times}' if folded else name}"
 
 
-@dataclass(frozen=True)
+@record
 class Step:
     """What a training step takes at given sizes, in operations and bytes."""
 
@@ -54,7 +54,7 @@ class Step:
         return self.memory.total + self.weights + self.gradients + self.states
 
 
-@dataclass(frozen=True)
+@record
 class Table:
     """The blocks of a model, at the sizes that are known."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from archspec.records import replace
 
 import pytest
 from helpers import model, stages, trained

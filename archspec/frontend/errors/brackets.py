@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from archspec.frontend.newlines import CLOSER
 from archspec.frontend.tokens import Token
+from archspec.records import record
 
 TOP_WORDS = ("import", "let", "dim", "block", "model", "data", "train", "generate")
 
@@ -15,7 +15,7 @@ _ONLY_AT_TOP = frozenset(TOP_WORDS) - {"let"}
 _CLOSERS = frozenset(CLOSER.values())
 
 
-@dataclass(frozen=True)
+@record
 class Fault:
     """`opened` is never closed, which `noticed` shows; or `noticed` cannot close it; or `noticed` closes nothing."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
 
 from archspec.diagnostics import Diagnostic, Source, Span
@@ -11,6 +10,7 @@ from archspec.frontend.automaton import load_tables
 from archspec.frontend.errors.brackets import Fault
 from archspec.frontend.newlines import CLOSER
 from archspec.frontend.tokens import Token
+from archspec.records import record
 
 COMPARISONS = frozenset(["==", "!=", "<", "<=", ">", ">="])
 OPERATORS = COMPARISONS | {"|>", "or", "and", "+", "-", "*", "/", "%", "@", "^"}
@@ -19,7 +19,7 @@ VALUE_ENDS = frozenset(["NAME", "INT", "FLOAT", "STRING", "true", "false", ")", 
 UNIT_ENDS = frozenset(["_NEWLINE", "}", "$END"])
 
 
-@dataclass(frozen=True)
+@record
 class Mistake:
     """A token that the grammar refuses, and what surrounds it.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from archspec.diagnostics import Diagnostic, Source
 from archspec.frontend.automaton import Tables, load_tables
 from archspec.frontend.errors.brackets import find_fault
@@ -11,6 +9,7 @@ from archspec.frontend.errors.explain import explain
 from archspec.frontend.errors.mistake import UNIT_ENDS, Mistake, is_keyword
 from archspec.frontend.newlines import CLOSER
 from archspec.frontend.tokens import Token, end_of_file
+from archspec.records import record
 
 MOST_MISTAKES = 20
 
@@ -18,7 +17,7 @@ MOST_MISTAKES = 20
 _UNITS = ("statement", "entry", "item")
 
 
-@dataclass(frozen=True)
+@record
 class Frame:
     """A symbol on the stack: the state after it and the position of its first token."""
 

@@ -1,0 +1,1 @@
+"""The parts of the benchmark: each measures, and makes a table of what it has measured."""

@@ -50,12 +50,16 @@ class _Assembly:
 
     def program(self) -> Program:
         executor = Executor(self._driver("drive"), self._driver("wait"), self.options.threads)
-        runnable = Runnable(forward=lambda: self._stage(self.stages.forward))
+        runnable = Runnable(
+            forward=lambda: self._stage(self.stages.forward),
+            outputs=lambda names: self._stage(self.stages.outputs(names)),
+        )
         pace = None
         if self.stages.has_loss:
             clip = self.stages.training.clip
             runnable = Runnable(
                 forward=runnable.forward,
+                outputs=runnable.outputs,
                 loss=lambda: self._stage(self.stages.evaluation),
                 train=lambda: self._stage(self.stages.optimised, self._gradients()),
                 norm=self._norm if clip is not None and clip.name == "norm" else None,

@@ -1,5 +1,7 @@
-"""The command: `archspec run | check | show | viz | report | fmt`. Exit codes: 0 done, 1 failed while running, 2 usage,
-3 the spec, 4 the data, 130 interrupted and saved."""
+"""The command: `archspec run | check | show | viz | report | watch | predict | fmt`.
+
+Exit codes: 0 done, 1 failed while running, 2 usage, 3 the spec, 4 the data, 130 interrupted and saved.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archspec.diagnostics import ArchError, Diagnostic, did_you_mean
+from archspec.trained.command import predict_parser, watch_parser
 
 if TYPE_CHECKING:
     from archspec.spec import Spec
 
 DONE, FAILED, USAGE, SPEC, DATA, INTERRUPTED = 0, 1, 2, 3, 4, 130
 EXIT_CODES = {"P": SPEC, "S": SPEC, "T": SPEC, "D": DATA, "R": FAILED, "U": USAGE}
-COMMANDS = ("run", "check", "show", "viz", "report", "fmt")
+COMMANDS = ("run", "check", "show", "viz", "report", "watch", "predict", "fmt")
 STAGES = ("syntax", "graph", "backward", "gradient", "optimised", "plan", "code")
 
 
@@ -72,12 +75,14 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = _Parser(prog="archspec", description="Neural networks written as their equations, compiled to readable programs.")
     parser.add_argument("--version", action="version", version=f"archspec {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="run | check | show | viz | report | fmt", parser_class=_Parser)
+    commands = parser.add_subparsers(required=True, metavar=" | ".join(COMMANDS), parser_class=_Parser)
     _run_parser(commands.add_parser("run", help="train a spec on its data"))
     _check_parser(commands.add_parser("check", help="find every mistake in a spec without running it"))
     _show_parser(commands.add_parser("show", help="print a spec's blocks and their cost, or any stage of its compilation"))
     _viz_parser(commands.add_parser("viz", help="draw a spec: a page to look around in, SVG, DOT or JSON"))
     _report_parser(commands.add_parser("report", help="curves and figures of runs, side by side where there are several"))
+    watch_parser(commands.add_parser("watch", help="look at attention and other tensors of a trained model for an input"))
+    predict_parser(commands.add_parser("predict", help="what a trained model says about texts or rows"))
     _fmt_parser(commands.add_parser("fmt", help="put specs into the canonical form"))
     return parser
 

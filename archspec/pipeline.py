@@ -89,6 +89,10 @@ class Stages:
         figures = [n for n in self.graph.outputs if n == "loss" or n.startswith("metric:")]
         return self._evaluation([*figures, *self._carried])
 
+    def outputs(self, names: tuple[str, ...]) -> Graph:
+        """Any outputs in evaluation mode: results, `loss`, `metric:…`, `watch:…`."""
+        return self._evaluation(names)
+
     @property
     def _carried(self) -> list[str]:
         """The states that go on from batch to batch."""

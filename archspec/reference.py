@@ -90,7 +90,7 @@ TRAIN = {
     "batch": ("rows in a step", "32"),
     "epochs": ("passes over the training part", "10"),
     "steps": ("updates in all; goes before `epochs`", "none"),
-    "watch": ("a list of the model's tensors by name; checked, not yet reported", "none"),
+    "watch": ("tensors to look at: by name, or inside of blocks by a pattern of their paths", "none"),
 }
 RULE = {
     "lr": "learning rate in place of the optimiser's",

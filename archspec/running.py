@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archspec.diagnostics import ArchError, Diagnostic
+from archspec.lower.files import imported_texts
 from archspec.lower.model import Setting
 from archspec.records import field, record
 from archspec.spec import PathLike, Spec, load
@@ -173,10 +174,12 @@ def _made(folder: Path) -> Path:
 
 
 def _write_start(folder: Path, spec: Spec, stages: Any, options: Any, dataset: Dataset, total: int) -> None:
+    from archspec.data.kept import kept
     from archspec.runtime.checkpoint import write_whole
 
     write_whole(folder / "spec.arch", spec.source.text.encode())
     write_whole(folder / "settings.json", settings_json(spec, stages, options, dataset, total).encode())
+    write_whole(folder / "data.json", json.dumps(kept(dataset), indent=1, ensure_ascii=False).encode())
 
 
 def settings_json(spec: Spec, stages: Any, options: Any, dataset: Dataset, total: int) -> str:
@@ -190,6 +193,8 @@ def settings_json(spec: Spec, stages: Any, options: Any, dataset: Dataset, total
             "spec": spec.source.path,
             "model": lowered.model,
             "settings": dict(lowered.settings),
+            "set": dict(spec.set),
+            "imports": imported_texts(spec.file),
             "dims": {name: size for name, size in lowered.dims.items() if size is not None},
             "options": {"precision": options.precision, "device": options.device, "seed": options.seed},
             "train": {

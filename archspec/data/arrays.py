@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from archspec.data.columns import Column, Opened, Part
 from archspec.data.files import MAX_BYTES, Folder
 from archspec.data.problems import counted, problem, quoted, similar_columns
-from archspec.data.texts import one_file_each
+from archspec.data.texts import OpenFile
 from archspec.data.values import PARTS, Source
 from archspec.diagnostics import Span
 
@@ -66,14 +66,14 @@ def read_idx(path: str, data: bytes, span: Span | None) -> Array:
 # --- npz -------------------------------------------------------------------------------------------------------------
 
 
-def open_npz(folder: Folder, settings: Settings, span: Span) -> Source:
+def npz_reader(settings: Settings) -> OpenFile:
     """The arrays of an archive by their names; the first axis of each is the rows."""
 
     def open_file(path: str, data: bytes, span: Span | None) -> Opened:
         names = _members(path, data, span)
         return Opened(path, names, lambda wanted, seed: _read_npz(path, data, wanted, span), noun="row", span=span)
 
-    return one_file_each(folder, settings, span, open_file)
+    return open_file
 
 
 def _members(path: str, data: bytes, span: Span | None) -> tuple[str, ...]:

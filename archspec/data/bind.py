@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from archspec.data.cells import look_up
 from archspec.data.columns import Tokens
-from archspec.data.dataset import Dataset, Field, load_columns
+from archspec.data.dataset import Dataset, Field, Origin, load_columns
 from archspec.data.encode import (
     Cut,
     Segments,
@@ -81,8 +81,8 @@ def bind(
     sizes = bind_sizes(drafts, fields, classes, problems)
     check_lengths(drafts, fields, sources, problems)
     problems.stop_if_any()
-    openers = {n: s.reopen for n, s in draft.sources.items() if n in sources and s.reopen is not None}
-    return Dataset(tuple(fields), parts, sizes, classes, len(fields[0].array), fields[0].axes[0], openers)
+    origins = {n: Origin(s.kind, s.settings) for n, s in draft.sources.items() if n in sources}
+    return Dataset(tuple(fields), parts, sizes, classes, len(fields[0].array), fields[0].axes[0], origins)
 
 
 def _load(draft: Draft, seed: int, problems: Problems) -> dict[str, Rows]:

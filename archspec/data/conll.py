@@ -9,11 +9,9 @@ import numpy as np
 
 from archspec.data.columns import Opened, Part, Tokens, coded
 from archspec.data.decode import decode
-from archspec.data.files import Folder
 from archspec.data.problems import counted, listed, problem, quoted
 from archspec.data.ragged import Indices, offsets_of
-from archspec.data.texts import one_file_each
-from archspec.data.values import Source
+from archspec.data.texts import OpenFile
 from archspec.diagnostics import Span
 from archspec.records import record
 
@@ -95,14 +93,14 @@ def _tokens(cells: list[str], offsets: Indices) -> Tokens:
     return Tokens(codes, offsets, values)
 
 
-def open_conll(folder: Folder, settings: Mapping[str, Any], span: Span) -> Source:
+def conll_reader(settings: Mapping[str, Any]) -> OpenFile:
     """Sentences, their columns named by the spec, by CoNLL-U, or `c0`, `c1`, …"""
 
     def open_file(path: str, data: bytes, span: Span | None) -> Opened:
         sentences = open_sentences(path, decode(path, data, settings["encoding"], span), settings["columns"], span)
         return Opened(path, sentences.names, sentences.read)
 
-    return one_file_each(folder, settings, span, open_file)
+    return open_file
 
 
 def open_sentences(path: str, text: str, columns: tuple[str, ...], span: Span | None) -> Sentences:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +13,16 @@ from archspec.data.columns import Opened
 from archspec.data.encode import encoded_anew, read_texts
 from archspec.data.files import read
 from archspec.data.fit import Values, evaluate_field
+from archspec.data.functions import opener
 from archspec.data.problems import listed, problem, quoted, similar_columns
 from archspec.data.ragged import Ragged
 from archspec.data.recipe import CategoryColumns, Encoded, Labels, NumberColumns, Recipe, columns_of, leaves
-from archspec.data.tables import Rows, Table, load, load_opened
+from archspec.data.rows import Layout, TextFile
+from archspec.data.tables import Rows, Table, load, load_opened, open_table
+from archspec.data.values import Opener
 from archspec.diagnostics import Span, did_you_mean
 from archspec.records import field as attribute
 from archspec.records import record
-
-Opener: TypeAlias = Callable[[str, bytes, Span | None], Table | Opened]
 
 
 @record(eq=False)
@@ -43,6 +44,14 @@ class Field:
     recipe: Recipe
 
 
+@record
+class Origin:
+    """Where a source comes from: the function that made it, `csv`, and its settings."""
+
+    kind: str
+    settings: Mapping[str, object] = attribute(compare=False, repr=False)
+
+
 @record(eq=False)
 class Dataset:
     """Rows of named fields, divided into parts.
@@ -52,7 +61,7 @@ class Dataset:
     classes  for each axis of labels and each vocabulary the names, in index order
     rows     how many rows every field has
     axis     the name of the batch axis
-    openers  opens another file in place of each source, by the name of the source
+    sources  how each source was made, by its name
     """
 
     fields: tuple[Field, ...]
@@ -61,7 +70,7 @@ class Dataset:
     classes: Mapping[str, tuple[str, ...]]
     rows: int
     axis: str
-    openers: Mapping[str, Opener] = attribute(default_factory=dict)
+    sources: Mapping[str, Origin] = attribute(default_factory=dict)
 
     def field(self, name: str) -> Field:
         """The field called `name`.
@@ -84,10 +93,24 @@ class Dataset:
 
         Raises ArchError where a file is unusable or lacks columns that are needed.
         """
-        if not self.openers:
-            raise problem("D10", "no other file can stand in for a source of this spec", None)
         paths = path if isinstance(path, Mapping) else {next(iter(self.openers)): path}
-        tables = {source: self._open(source, Path(file)) for source, file in paths.items()}
+        return self._applied({source: self._open(source, Path(file)) for source, file in paths.items()}, names)
+
+    def apply_table(self, text: str, names: Iterable[str]) -> dict[str, Values | Ragged]:
+        """The same for a table that is given as text, with commas and a header, in place of the first source."""
+        name, origin = next(iter(self.sources.items()))
+        given = origin.settings.get("missing")
+        missing = frozenset(str(cell) for cell in given) if isinstance(given, tuple) else Layout().missing
+        table = open_table(TextFile("what is given", text.encode(), Layout(missing=missing), None))
+        return self._applied({name: table}, names)
+
+    def given_by(self, path: str | Path) -> set[str]:
+        """The fields whose columns a file has."""
+        source = next(iter(self.openers))
+        tables = {source: self._open(source, Path(path))}
+        return {field.name for field in self.fields if not any(True for _ in _lacking(field, tables))}
+
+    def _applied(self, tables: Mapping[str, Table | Opened], names: Iterable[str] | None) -> dict[str, Values | Ragged]:
         fields = _available(self.fields, tables) if names is None else [self.field(name) for name in names]
         for field in fields:
             _check_columns(field, tables)
@@ -106,6 +129,15 @@ class Dataset:
         if not isinstance(recipe, Encoded):
             raise problem("D25", f"{quoted(name)} is not made by `chars` or `words`", None)
         return read_texts(recipe, texts)
+
+    @cached_property
+    def openers(self) -> Mapping[str, Opener]:
+        """What opens another file in place of each source, by the name of the source."""
+        made = {name: opener(origin.kind, origin.settings) for name, origin in self.sources.items()}
+        found = {name: open_file for name, open_file in made.items() if open_file is not None}
+        if not found:
+            raise problem("D10", "no other file can stand in for a source of this spec", None)
+        return found
 
     def _open(self, source: str, path: Path) -> Table | Opened:
         if source not in self.openers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from archspec.data.files import Folder
@@ -14,8 +14,9 @@ from archspec.data.sequences import SEQUENCES
 from archspec.data.sources import SOURCES
 from archspec.data.splits import RULES
 from archspec.data.transforms import TRANSFORMS, Transform
-from archspec.data.values import Split, Value
+from archspec.data.values import Opener, Split, Value
 from archspec.diagnostics import Span, did_you_mean
+from archspec.records import replace
 
 EVERY_SOURCE = {**SOURCES, **OTHER_SOURCES}
 FUNCTIONS = frozenset((*EVERY_SOURCE, *SEQUENCES, *TRANSFORMS, *RULES))
@@ -24,7 +25,8 @@ FUNCTIONS = frozenset((*EVERY_SOURCE, *SEQUENCES, *TRANSFORMS, *RULES))
 def call(name: str, arguments: Sequence[Argument], folder: Folder, span: Span, name_span: Span) -> Value:
     """What the function called `name` returns."""
     if name in EVERY_SOURCE:
-        return EVERY_SOURCE[name].open(folder, match_arguments(name, EVERY_SOURCE[name].settings, arguments, span), span)
+        settings = match_arguments(name, EVERY_SOURCE[name].settings, arguments, span)
+        return replace(EVERY_SOURCE[name].open(folder, settings, span), kind=name, settings=settings)
     if name in SEQUENCES:
         return SEQUENCES[name].make(match_arguments(name, SEQUENCES[name].settings, arguments, span), span)
     if name in TRANSFORMS:
@@ -32,6 +34,12 @@ def call(name: str, arguments: Sequence[Argument], folder: Folder, span: Span, n
     if name in RULES:
         return Split(name, match_arguments(name, RULES[name].settings, arguments, span), span)
     raise problem("D02", f"unknown function {quoted(name)}", name_span, hints=unknown_function(name, FUNCTIONS))
+
+
+def opener(kind: str, settings: Mapping[str, object]) -> Opener | None:
+    """What opens another file in place of a source that was made so, where there can be one."""
+    reader = EVERY_SOURCE[kind].reader
+    return None if reader is None else reader(settings)
 
 
 def unknown_function(name: str, known: Iterable[str]) -> tuple[str, ...]:

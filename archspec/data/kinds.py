@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from archspec.data import generators, texts
-from archspec.data.arrays import open_idx, open_npz
-from archspec.data.conll import open_conll
+from archspec.data.arrays import npz_reader, open_idx
+from archspec.data.conll import conll_reader
 from archspec.data.generators import opener
 from archspec.data.parameters import (
     ENCODING,
@@ -32,15 +33,21 @@ _ENCODING = Parameter("encoding", ENCODING, "utf-8")
 _ROWS = Parameter("rows", POSITIVE, 1000)
 _SHORTEST = Parameter("shortest", POSITIVE, None)
 
+
+def _files(reader: Callable[[Mapping[str, Any]], texts.OpenFile], settings: tuple[Parameter, ...], doc: str) -> SourceKind:
+    """A source with one file for each part."""
+    return SourceKind(texts.one_file_each(reader), settings, doc, reader)
+
+
 TEXT_SOURCES: Mapping[str, SourceKind] = {
-    "text": SourceKind(
-        texts.open_text,
+    "text": _files(
+        texts.text_reader,
         (_PATH, *_PARTS, _ENCODING),
         "one long text, to be cut with `windows`; a split cuts the text itself",
     ),
-    "lines": SourceKind(texts.open_lines, (_PATH, *_PARTS, _ENCODING), 'a row for each line: `source["text"]`'),
-    "labelled": SourceKind(
-        texts.open_labelled,
+    "lines": _files(texts.lines_reader, (_PATH, *_PARTS, _ENCODING), 'a row for each line: `source["text"]`'),
+    "labelled": _files(
+        texts.labelled_reader,
         (_PATH, Parameter("separator", SEPARATOR, " "), Parameter("coarse", SEPARATOR, None), *_PARTS, _ENCODING),
         'a row for each line: `source["label"]`, then `source["text"]`; `coarse=":"` cuts labels there',
     ),
@@ -49,8 +56,8 @@ TEXT_SOURCES: Mapping[str, SourceKind] = {
         (_PATH, Parameter("label", one_of(*texts.LABELS), "file"), Parameter("whole", FLAG, False), *_PARTS, _ENCODING),
         'a row for each line of many files: `source["text"]`, `source["label"]` from their names; `whole`: for each file',
     ),
-    "conll": SourceKind(
-        open_conll,
+    "conll": _files(
+        conll_reader,
         (_PATH, Parameter("columns", TEXTS, ()), *_PARTS, _ENCODING),
         'a row for each sentence, columns by the names of CoNLL-U, `source["form"]`, or `source["c0"]`',
     ),
@@ -67,7 +74,7 @@ ARRAY_SOURCES: Mapping[str, SourceKind] = {
         (Parameter("images", TEXT), Parameter("labels", TEXT), *_PAIRS),
         'images and labels as in MNIST: `source["image"]`, `source["label"]`',
     ),
-    "npz": SourceKind(open_npz, (_PATH, *_PARTS), "the arrays of a NumPy archive by their names, their first axis the rows"),
+    "npz": _files(npz_reader, (_PATH, *_PARTS), "the arrays of a NumPy archive by their names, their first axis the rows"),
 }
 
 GENERATORS: Mapping[str, SourceKind] = {

@@ -23,31 +23,36 @@ Settings = Mapping[str, Any]
 OpenFile = Callable[[str, bytes, Span | None], Opened]
 
 
-def one_file_each(folder: Folder, settings: Settings, span: Span, open_file: OpenFile) -> Source:
-    """A source with one file for each part that has its own."""
-    paths = {"train": settings["path"]} | {part: settings[part] for part in PARTS[1:] if settings[part]}
-    parts = {part: open_file(path, folder.read(path, span), span) for part, path in paths.items()}
-    return Source(f"{settings['path']}:{span.line}:{span.column}", parts, span, open_file)
+def one_file_each(reader: Callable[[Settings], OpenFile]) -> Callable[[Folder, Settings, Span], Source]:
+    """The function that opens a source with one file for each part that has its own."""
+
+    def open_files(folder: Folder, settings: Settings, span: Span) -> Source:
+        open_file = reader(settings)
+        paths = {"train": settings["path"]} | {part: settings[part] for part in PARTS[1:] if settings[part]}
+        parts = {part: open_file(path, folder.read(path, span), span) for part, path in paths.items()}
+        return Source(f"{settings['path']}:{span.line}:{span.column}", parts, span)
+
+    return open_files
 
 
-def open_text(folder: Folder, settings: Settings, span: Span) -> Source:
+def text_reader(settings: Settings) -> OpenFile:
     """One long text."""
 
     def open_file(path: str, data: bytes, span: Span | None) -> Opened:
         text = _filled(path, decode(path, data, settings["encoding"], span), span)
         return Opened(path, ("text",), lambda wanted, seed: Part({"text": (text,)}, np.ones(1, np.int64)), is_text=True)
 
-    return one_file_each(folder, settings, span, open_file)
+    return open_file
 
 
-def open_lines(folder: Folder, settings: Settings, span: Span) -> Source:
+def lines_reader(settings: Settings) -> OpenFile:
     """A row for each line that is not blank."""
 
     def open_file(path: str, data: bytes, span: Span | None) -> Opened:
         texts, lines = lines_of(_filled(path, decode(path, data, settings["encoding"], span), span))
         return Opened(path, ("text",), lambda wanted, seed: Part({"text": texts}, lines))
 
-    return one_file_each(folder, settings, span, open_file)
+    return open_file
 
 
 def _filled(path: str, text: str, span: Span | None) -> str:
@@ -59,7 +64,7 @@ def _filled(path: str, text: str, span: Span | None) -> str:
 # --- labelled lines --------------------------------------------------------------------------------------------------
 
 
-def open_labelled(folder: Folder, settings: Settings, span: Span) -> Source:
+def labelled_reader(settings: Settings) -> OpenFile:
     """A label and a text on each line."""
 
     def open_file(path: str, data: bytes, span: Span | None) -> Opened:
@@ -69,7 +74,7 @@ def open_labelled(folder: Folder, settings: Settings, span: Span) -> Source:
         columns: dict[str, Column] = {"label": labels, "text": tuple(text for _, text in rows)}
         return Opened(path, ("label", "text"), lambda wanted, seed: Part(columns, lines))
 
-    return one_file_each(folder, settings, span, open_file)
+    return open_file
 
 
 def _labelled(line: str, separator: str, path: str, number: int, span: Span | None) -> tuple[str, str]:

@@ -13,19 +13,21 @@ from archspec.diagnostics import Span
 from archspec.records import field, record
 
 PARTS = ("train", "validation", "test")
+Opener: TypeAlias = Callable[[str, bytes, Span | None], Table | Opened]
 
 
 @record
 class Source:
     """An open source: one file, or one for each part that has a file of its own. The first is "train".
 
-    reopen  opens another file of the same kind, given its path and its bytes; None where a row needs several files
+    kind, settings  the function that made it and what it was given
     """
 
     name: str
     tables: Mapping[str, Table | Opened]
     span: Span = field(compare=False, repr=False)
-    reopen: Callable[[str, bytes, Span | None], Table | Opened] | None = field(default=None, compare=False, repr=False)
+    kind: str = ""
+    settings: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def columns(self) -> tuple[str, ...]:

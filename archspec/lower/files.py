@@ -38,6 +38,25 @@ def load_file(source: Source, folder: Path, allow: Sequence[Path] = ()) -> SpecF
     return _Loader((folder, *allow)).load(source, folder, ())
 
 
+def load_texts(source: Source, texts: Mapping[str, str]) -> SpecFile:
+    """The same where `texts` holds the imported files, by their paths from the spec's folder; no file is read."""
+    return _Texts((), texts=texts).load(source, Path(), ())
+
+
+def imported_texts(file: SpecFile, folder: Path = Path()) -> dict[str, str]:
+    """What `load_texts` needs of a spec: its imported files by their paths from its folder."""
+    found: dict[str, str] = {}
+    items = [item for item in file.tree.items if isinstance(item, syntax.Import)]
+    for item, (_, inner) in zip(items, file.imports, strict=True):
+        path = _beside(item, folder)
+        found |= {str(path): inner.source.text, **imported_texts(inner, path.parent)}
+    return found
+
+
+def _beside(item: syntax.Import, folder: Path) -> Path:
+    return Path(os.path.normpath(folder / item.path.value))
+
+
 @record(frozen=False)
 class _Loader:
     roots: tuple[Path, ...]
@@ -66,23 +85,45 @@ class _Loader:
             return None
 
     def _import(self, item: syntax.Import, folder: Path, above: tuple[Path, ...]) -> SpecFile:
-        path = _resolved(item, folder)
-        if not any(path.is_relative_to(root.resolve()) for root in self.roots):
-            raise _import_error(item, f"`{item.path.value}` lies outside the spec's folder", "allow it: --allow DIR")
+        path = self.path(item, folder)
         if path in above:
             hint = "put what both need into a third file"
             raise _import_error(item, f"`{item.path.value}` imports itself, directly or through others", hint)
         self.files += 1
         if self.files > MAX_FILES:
             raise _import_error(item, f"a spec may import at most {MAX_FILES} files", "put several into one")
-        if not path.is_file():
-            raise _no_file(item, path)
-        text = read_source(path).text
+        text = self.text(item, path)
         self.characters += len(text)
         if self.characters > MAX_CHARACTERS:
             raise _import_error(item, f"the imported files are larger than {MAX_CHARACTERS:,} characters in all", "")
         shown = os.path.normpath(os.path.join(os.path.dirname(item.span.source.path), item.path.value))
         return self.load(Source(shown, text), path.parent, (*above, path))
+
+    def path(self, item: syntax.Import, folder: Path) -> Path:
+        path = _resolved(item, folder)
+        if not any(path.is_relative_to(root.resolve()) for root in self.roots):
+            raise _import_error(item, f"`{item.path.value}` lies outside the spec's folder", "allow it: --allow DIR")
+        return path
+
+    def text(self, item: syntax.Import, path: Path) -> str:
+        if not path.is_file():
+            raise _no_file(item, path)
+        return read_source(path).text
+
+
+@record(frozen=False)
+class _Texts(_Loader):
+    """A loader whose files are given, not read."""
+
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+    def path(self, item: syntax.Import, folder: Path) -> Path:
+        return _beside(item, folder)
+
+    def text(self, item: syntax.Import, path: Path) -> str:
+        if str(path) not in self.texts:
+            raise _import_error(item, f"the text of `{item.path.value}` was not kept", "")
+        return self.texts[str(path)]
 
 
 def _resolved(item: syntax.Import, folder: Path) -> Path:

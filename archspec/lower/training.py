@@ -15,6 +15,7 @@ from archspec.lower.recipes import OPTIMIZER, SCHEDULE, complete, recipe
 from archspec.lower.resolve import decide
 from archspec.lower.scope import Poisoned, Scope
 from archspec.lower.values import Num, Recipe, Tensor, kind_of
+from archspec.lower.watched import PREFIX, watched_by
 from archspec.records import field, record, replace
 
 KEYS = ("loss", "metrics", "optimizer", "schedule", "clip", "stop", "batch", "epochs", "steps", "watch")
@@ -226,12 +227,19 @@ def _count(name: str) -> Callable[[Training, syntax.Expression, Scope], Training
 
 def _watch(training: Training, node: syntax.Expression, scope: Scope) -> Training:
     items = node.items if isinstance(node, syntax.List) else (node,)
+    found: dict[str, int] = {}
     for item in items:
+        if isinstance(item, syntax.String):
+            found |= watched_by(item.value, scope.builder.nodes, item.span)
+            continue
         value = evaluate(item, scope)
         if not isinstance(value, Tensor) or not isinstance(item, syntax.Name):
-            raise ArchError(Diagnostic("T03", "`watch` lists tensors of the model by their names", item.span))
-        scope.builder.outputs[f"watch:{item.id}"] = value.value
-    return replace(training, watch=tuple(i.id for i in items if isinstance(i, syntax.Name)))
+            hint = 'those inside of blocks go by their paths: "*/attend/a"'
+            message = "`watch` lists tensors of the model by their names"
+            raise ArchError(Diagnostic("T03", message, item.span, hints=(hint,)))
+        found[item.id] = value.value
+    scope.builder.outputs.update({f"{PREFIX}{name}": value for name, value in found.items()})
+    return replace(training, watch=tuple(found))
 
 
 def _rule(item: syntax.Rule, scope: Scope) -> Rule:

@@ -47,7 +47,7 @@ def save_weights(path: Path, weights: Mapping[str, Array], metadata: Mapping[str
     for name, array in weights.items():
         if not np.isfinite(array).all():
             raise ArchError(Diagnostic("R04", f"the weight `{name}` is not finite and was not saved"))
-    write_whole(path, save({n: np.ascontiguousarray(a) for n, a in weights.items()}, dict(metadata)))
+    write_whole(path, save({n: np.array(a, order="C") for n, a in weights.items()}, dict(metadata)))
 
 
 def load_weights(path: Path, weights: Weights) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,11 @@ from archspec.runtime.weights import Layout, Weights
 
 @record
 class Stages:
-    """The plans of a program: evaluation with and without the loss, training, the norm of the gradient, the update."""
+    """The plans of a program: evaluation without the loss, with any outputs, with the loss; training, the norm of the
+    gradient, the update."""
 
     forward: Callable[[], Stage]
+    outputs: Callable[[tuple[str, ...]], Stage]
     loss: Callable[[], Stage] | None = None
     train: Callable[[], Stage] | None = None
     norm: Callable[[], Stage] | None = None
@@ -84,6 +86,12 @@ class Program:
         bound = self._run("forward", inputs)
         return {name: bound.outputs[name].copy() for name in self.results}
 
+    def outputs(self, names: Sequence[str], **inputs: Any) -> dict[str, Array]:
+        """Outputs of the graph by name, in evaluation mode: the model's, `loss`, `metric:NAME`, `watch:NAME`."""
+        bound = self._bind(self._outputs_stage(names), inputs)
+        self._executor.run(Table(bound.rows))
+        return {name: bound.outputs[name].copy() for name in names}
+
     def loss(self, **inputs: Any) -> float:
         """The loss of the `train` section for one batch, in evaluation mode."""
         return self.figures(**inputs)["loss"]
@@ -135,6 +143,12 @@ class Program:
         self._executor.run(Table(bound.rows))
         self._carry(bound)
         return _figures(bound)
+
+    def outputs_rows(self, names: Sequence[str], arrays: Mapping[str, Any], rows: NDArray[np.int64]) -> dict[str, Array]:
+        """Outputs of the graph by name for some rows, in evaluation mode."""
+        bound = self._take(self._outputs_stage(names), arrays, rows)
+        self._executor.run(Table(bound.rows))
+        return {name: bound.outputs[name].copy() for name in names}
 
     @property
     def carries(self) -> bool:
@@ -214,6 +228,12 @@ class Program:
                 raise ArchError(Diagnostic("R03", "the spec has no `train` section, so there is no loss", hints=(hint,)))
             self._made[name] = make()
         return self._made[name]
+
+    def _outputs_stage(self, names: Sequence[str]) -> Stage:
+        key = "outputs " + " ".join(names)
+        if key not in self._made:
+            self._made[key] = self._stages.outputs(tuple(names))
+        return self._made[key]
 
     def prepare(self, *names: str) -> None:
         """Compiles stages now instead of at their first use."""

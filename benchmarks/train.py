@@ -16,14 +16,23 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from parts import step
+from parts import bits, growth, inference, installed, memory, speed, start, step
 from parts.load import Load
 from parts.options import Options
-from peers.crew import PEERS, installed
+from peers.crew import AVX2, PEERS, is_installed
 from peers.workloads import WORKLOADS
 
 Part = tuple[Callable[[Options], dict[str, Any]], Callable[[dict[str, Any], Options], str]]
-PARTS: dict[str, Part] = {"step": (step.measure, step.show)}
+MODULES = {
+    "step": step,
+    "start": start,
+    "memory": memory,
+    "inference": inference,
+    "growth": growth,
+    "bits": bits,
+    "installed": installed,
+}
+PARTS: dict[str, Part] = {name: (module.measure, module.show) for name, module in MODULES.items()}
 
 
 def names_of(known: list[str]) -> Callable[[str], tuple[str, ...]]:
@@ -51,26 +60,54 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=numbers, default=(1, 2))
     parser.add_argument("--rounds", type=int, default=15, help="turns of each peer")
     parser.add_argument("--turn", type=float, default=0.1, help="seconds of a turn")
-    parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--avx2", action="store_true", help="as on a machine without AVX-512")
+    parser.add_argument("--figure", choices=list(speed.FIGURES), default="median", help="what figures of speed are")
+    parser.add_argument("--json", metavar="FILE", help="write all that was measured")
+    parser.add_argument("--show", metavar="FILE", help="measure nothing: print the tables of such a file")
     return parser.parse_args()
 
 
 def main() -> None:
     asked = arguments()
+    if asked.show:
+        with open(asked.show, encoding="utf-8") as file:
+            show(json.load(file), asked.figure)
+    else:
+        measure(asked)
+
+
+def show(results: dict[str, Any], figure: str) -> None:
+    options = Options(**{**results["options"], "figure": figure})
+    for name, part in results["parts"].items():
+        print_part(name, part, options)
+
+
+def print_part(name: str, part: dict[str, Any], options: Options) -> None:
+    print(PARTS[name][1](part["found"], options))
+    print(f"meanwhile other processes used {part['cores_used_by_others']:.2f} cores", flush=True)
+
+
+def measure(asked: argparse.Namespace) -> None:
     for peer in asked.peers:
-        if not installed(peer):
+        if not is_installed(peer):
             print(f"{peer} is not installed and left out", file=sys.stderr)
-    peers = tuple(peer for peer in asked.peers if installed(peer))
-    options = Options(asked.only, peers, asked.threads, asked.rounds, asked.turn)
-    results: dict[str, Any] = {"options": asdict(options), "cores": len(os.sched_getaffinity(0))}
+    peers = tuple(peer for peer in asked.peers if is_installed(peer))
+    if asked.avx2:
+        os.environ.update(AVX2)
+    options = Options(asked.only, peers, asked.threads, asked.rounds, asked.turn, asked.figure)
+    results: dict[str, Any] = {
+        "options": asdict(options),
+        "cores": len(os.sched_getaffinity(0)),
+        "avx2": asked.avx2,
+        "parts": {},
+    }
     for name in asked.parts:
-        measure, show = PARTS[name]
         load = Load()
-        found = measure(options)
-        others = load.others()
-        results[name] = {"found": found, "cores_used_by_others": others}
-        print(show(found, options))
-        print(f"meanwhile other processes used {others:.2f} of {results['cores']} cores", flush=True)
+        found = PARTS[name][0](options)
+        if not found:
+            continue
+        results["parts"][name] = {"found": found, "cores_used_by_others": load.others()}
+        print_part(name, results["parts"][name], options)
         if asked.json:
             with open(asked.json, "w", encoding="utf-8") as file:
                 json.dump(results, file, indent=2)

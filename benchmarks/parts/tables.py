@@ -25,7 +25,7 @@ def ratio(value: float | None) -> str:
 
 
 def mebibytes(nbytes: float | None) -> str:
-    return "-" if nbytes is None else f"{nbytes / 2**20:.0f}"
+    return "-" if nbytes is None else f"{nbytes / 2**20:.{0 if nbytes >= 10 * 2**20 else 1}f}"
 
 
 def geometric_mean(values: Sequence[float]) -> float | None:

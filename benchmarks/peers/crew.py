@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,7 +21,18 @@ NEEDS = {"archspec": "archspec", "eager": "torch", "compiled": "torch", "jax": "
 PEERS = tuple(NEEDS)
 
 
-def installed(peer: str) -> bool:
+# Makes every library do with AVX2: in order archspec, PyTorch's own kernels, its two libraries of products, JAX.
+AVX2 = {
+    "NUMBA_CPU_NAME": "haswell",
+    "NUMBA_CPU_FEATURES": "+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2,+popcnt",
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+}
+
+
+def is_installed(peer: str) -> bool:
     return importlib.util.find_spec(NEEDS[peer]) is not None
 
 
@@ -84,6 +96,14 @@ class Process:
         self._printed.close()
 
 
+@dataclass(frozen=True)
+class Turn:
+    """What a step took: seconds on the wall, and seconds of processor time of all threads together."""
+
+    seconds: float
+    processor: float
+
+
 class Worker(Process):
     """A process with one peer, one workload and one number of threads. `ready` waits for the end of its first step."""
 
@@ -109,9 +129,10 @@ class Worker(Process):
         assert found["parameters"] == expected, f"{self.name}: {found['parameters']} parameters, not {expected}"
         return seconds
 
-    def run(self, count: int) -> float:
-        """Seconds that `count` steps take."""
-        return float(self.ask(ask="run", count=count)["seconds"])
+    def run(self, count: int) -> Turn:
+        """What each of `count` steps takes."""
+        found = self.ask(ask="run", count=count)
+        return Turn(found["seconds"] / count, found["processor"] / count)
 
     def peak_bytes(self) -> int:
         return int(self.ask(ask="usage")["peak_bytes"])
@@ -130,25 +151,24 @@ def start_all(workers: Sequence[Worker]) -> tuple[list[Worker], list[str]]:
     return good, words
 
 
-def in_turns(workers: Sequence[Worker], rounds: int, turn_seconds: float) -> dict[Worker, list[float]]:
-    """Seconds of a step, one figure a round, for workers that take turns: one runs while all others sleep.
+def in_turns(workers: Sequence[Worker], rounds: int, turn_seconds: float) -> dict[Worker, list[Turn]]:
+    """What a step takes, one figure a round, for workers that take turns: one runs while all others sleep.
 
     A turn has as many steps as fill `turn_seconds`, and every other round goes the other way round. The pauses let the
     threads of the one before fall asleep.
     """
     counts = {worker: steps_of_a_turn(worker, turn_seconds) for worker in workers}
-    seconds: dict[Worker, list[float]] = {worker: [] for worker in workers}
+    turns: dict[Worker, list[Turn]] = {worker: [] for worker in workers}
     for i in range(rounds):
         for worker in workers[:: -1 if i % 2 else 1]:
             time.sleep(0.005)
-            seconds[worker].append(worker.run(counts[worker]) / counts[worker])
-    return seconds
+            turns[worker].append(worker.run(counts[worker]))
+    return turns
 
 
 def steps_of_a_turn(worker: Worker, turn_seconds: float) -> int:
     """Warms the worker up for about two turns, and finds how many steps fill one."""
-    count, taken = 1, worker.run(1)
-    for _ in range(3):
-        count = max(1, min(20 * count, int(count * turn_seconds / taken)))
-        taken = worker.run(count)
-    return max(1, int(count * turn_seconds / taken))
+    count = 1
+    for _ in range(4):
+        count = max(1, min(20 * count, int(turn_seconds / worker.run(count).seconds)))
+    return count

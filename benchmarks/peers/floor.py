@@ -35,7 +35,7 @@ def main() -> None:
     out = private_stdout()
     for line in sys.stdin:
         found = {"flops": 1e9 * peak("float32", 30), "bytes": bandwidth(json.loads(line)["nbytes"])}
-        out.write(json.dumps({**found, "cpu_seconds": time.process_time()}) + "\n")
+        out.write(json.dumps(found) + "\n")
         out.flush()
 
 

@@ -20,7 +20,7 @@ from archspec.spec import PathLike, Spec, load
 if TYPE_CHECKING:
     from archspec.data import Dataset
     from archspec.runtime.program import Program
-    from archspec.runtime.train import Outcome, Reporter
+    from archspec.runtime.train import Batches, Outcome, Reporter
 
 
 @record
@@ -61,7 +61,8 @@ def run(
     allow: Sequence[PathLike] = (),
     reporter: Any = None,
 ) -> Run:
-    """Trains a spec on its data and writes `out`: the spec, settings.json, metrics.jsonl, weights.safetensors, report.html.
+    """Trains a spec on its data and writes `out`: the spec, settings.json, data.json, metrics.jsonl, weights.safetensors,
+    examples.json, report.html.
 
     `out` must not hold a run yet; without it the next free folder under runs/ is taken.
     """
@@ -83,8 +84,12 @@ def run(
     folder = _folder(out, spec)
     _write_start(folder, spec, stages, options, dataset, total)
     program.prepare("train", "loss", "update")
-    outcome = _train(program, dataset, stages.lowered, seed, folder, reporter)
+    batches = _batches(program, dataset, stages.lowered)
+    outcome = _train(program, batches, stages.lowered, seed, folder, reporter)
     _write_end(folder, program, outcome, stages)
+    if not outcome.interrupted:
+        _write_examples(folder, program, stages, spec, dataset, batches)
+    _write_report(folder)
     return Run(outcome.metrics, tuple(outcome.history), folder, program, outcome.interrupted)
 
 
@@ -99,14 +104,18 @@ def _check_stop(training: Any, dataset: Dataset) -> None:
         raise ArchError(Diagnostic("T02", message, training.stop.span, hints=(hint,)))
 
 
-def _train(program: Program, dataset: Dataset, lowered: Any, seed: int, folder: Path, reporter: Reporter) -> Outcome:
-    from archspec.runtime.train import Batches, train
+def _train(program: Program, batches: Batches, lowered: Any, seed: int, folder: Path, reporter: Reporter) -> Outcome:
+    from archspec.runtime.train import train
 
-    arrays = program.check_arrays({f.name: f.array for f in dataset.fields})
-    targets = tuple(name for name in arrays if name not in lowered.inputs)
-    batches = Batches(arrays, dataset.parts, targets)
     with _interruptible() as interrupted, (folder / "metrics.jsonl").open("w", encoding="utf-8") as file:
         return train(program, batches, lowered.training, seed, _Recorder(reporter, file), interrupted)
+
+
+def _batches(program: Program, dataset: Dataset, lowered: Any) -> Batches:
+    from archspec.runtime.train import Batches
+
+    arrays = program.check_arrays({f.name: f.array for f in dataset.fields})
+    return Batches(arrays, dataset.parts, tuple(name for name in arrays if name not in lowered.inputs))
 
 
 class _Recorder:
@@ -220,7 +229,6 @@ def _recipe(recipe: Any) -> Any:
 
 def _write_end(folder: Path, program: Program, outcome: Outcome, stages: Any) -> None:
     from archspec.runtime.checkpoint import save_weights, write_whole
-    from archspec.viz.report import read_run, report
 
     about = {"model": stages.lowered.model, "step": program.steps_done}
     metadata = {"archspec": json.dumps(about)}  # one entry: safetensors writes several in any order
@@ -228,4 +236,18 @@ def _write_end(folder: Path, program: Program, outcome: Outcome, stages: Any) ->
     lines = (folder / "metrics.jsonl").read_text(encoding="utf-8")
     final = {"final": True, "step": program.steps_done, "interrupted": outcome.interrupted, **outcome.metrics}
     write_whole(folder / "metrics.jsonl", (lines + json.dumps(final) + "\n").encode())
+
+
+def _write_examples(folder: Path, program: Program, stages: Any, spec: Spec, dataset: Dataset, batches: Batches) -> None:
+    from archspec.runtime.checkpoint import write_whole
+    from archspec.trained.examine import examine
+
+    record = examine(program, stages, spec.file, dataset, batches.arrays)
+    write_whole(folder / "examples.json", json.dumps(record, ensure_ascii=False).encode())
+
+
+def _write_report(folder: Path) -> None:
+    from archspec.runtime.checkpoint import write_whole
+    from archspec.viz.report import read_run, report
+
     write_whole(folder / "report.html", report([read_run(folder)]).encode())

@@ -16,7 +16,7 @@ import archspec as package
 from archspec.cli import main
 
 DIGITS = REPOSITORY / "specs" / "digits.arch"
-FILES = {"spec.arch", "settings.json", "data.json", "metrics.jsonl", "weights.safetensors", "report.html"}
+FILES = {"spec.arch", "settings.json", "data.json", "metrics.jsonl", "weights.safetensors", "examples.json", "report.html"}
 SMALL = """
 let H = 4, steps = 3, lr = 1e-2
 dim B, F, K

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from archspec.runtime.executor import Executor, Table
 from archspec.runtime.stage import Array, Bound, Stage
 from archspec.runtime.table import written_arrays
 from archspec.runtime.weights import Layout, Weights
+
+NORM_PIECE = 1 << 16  # elements that are squared at once, in double precision
 
 
 @record
@@ -211,8 +214,14 @@ class Program:
 
     def gradient_norm(self) -> float:
         """The 2-norm of the gradient of the last `gradient` or `step`, before clipping."""
-        trained = self.state.gradient[: self.layout.trained].astype(np.float64)
-        return float(np.sqrt(np.dot(trained, trained)))
+        trained = self.state.gradient[: self.layout.trained]
+        pieces = (trained[start : start + NORM_PIECE] for start in range(0, len(trained), NORM_PIECE))
+        return math.sqrt(sum(float(np.square(piece, dtype=np.float64).sum()) for piece in pieces))
+
+    @property
+    def step_norm(self) -> float:
+        """The same of the last `step`: what clipping has worked out, where it did."""
+        return float(self._scalars["norm"][0]) if self._stages.norm is not None else self.gradient_norm()
 
     def close(self) -> None:
         """Ends the program's threads."""

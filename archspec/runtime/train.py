@@ -22,6 +22,7 @@ EVALUATION_ROWS = 1024
 EVALUATION_ELEMENTS = 16_384
 FINAL_ROWS = 50_000  # of a larger training part the last epoch's loss stands for its figures
 DEFAULT_EPOCHS = 10
+NORMS_PER_EPOCH = 8
 Record = dict[str, Any]
 
 
@@ -115,23 +116,31 @@ class _Loop:
 
     def _epoch(self, epoch: int) -> None:
         start = time.perf_counter()
-        loss, rows = self._batches(epoch)
+        norms: list[float] = []
+        loss, rows = self._batches(epoch, norms)
         seconds = time.perf_counter() - start
         record: Record = {"epoch": epoch, "step": self.program.steps_done, "train.loss": loss}
         record |= self.figures("validation")
-        record |= {"lr": self.program.learning_rate, "seconds": seconds, "rows_per_second": rows / max(seconds, 1e-9)}
+        record |= {"lr": self.program.learning_rate, "gradient_norm": sum(norms) / max(len(norms), 1)}
+        record |= {"seconds": seconds, "rows_per_second": rows / max(seconds, 1e-9)}
         self.outcome.history.append(record)
         self.reporter.epoch(record)
         self._judge(record)
 
-    def _batches(self, epoch: int) -> tuple[float, int]:
-        """One pass over the training part, or what is left of the run; the mean loss and the rows seen."""
+    def _batches(self, epoch: int, norms: list[float]) -> tuple[float, int]:
+        """One pass over the training part, or what is left of the run; the mean loss and the rows seen.
+
+        `norms` gets the gradient's norm of a few steps, for it costs a walk over all weights.
+        """
         part, arrays = self.batches.parts["train"], self.batches.arrays
+        apart = max(1, len(part) // self.training.batch // NORMS_PER_EPOCH)
         total, weight, seen = 0.0, 0.0, 0
         for rows in self._walk(part, lambda: shuffled(arrays, part, self.training.batch, self.seed, epoch)):
             if self.program.steps_done >= self.total or self._done():
                 break
             loss, count = self.program.step_rows(arrays, rows), self._count(rows)
+            if not norms or self.program.steps_done % apart == 0:
+                norms.append(self.program.step_norm)
             total, weight, seen = total + loss * count, weight + count, seen + len(rows)
             self.reporter.progress(epoch, self.program.steps_done, self.total, loss)
         return total / max(weight, 1.0), seen

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from archspec.diagnostics import ArchError, Diagnostic, did_you_mean, visible
 
@@ -75,6 +75,7 @@ def _patterns(saved: SavedRun, names: list[str]) -> list[str]:
 
 
 def _show(every: Iterator[Seen], options: argparse.Namespace) -> None:
+    from archspec.trained.watch import seen_json
     from archspec.viz.heatmap import seen_svg, seen_text
 
     if options.out is not None:
@@ -89,21 +90,9 @@ def _show(every: Iterator[Seen], options: argparse.Namespace) -> None:
     width = shutil.get_terminal_size((WIDTH, 24)).columns
     for number, seen in enumerate(every):
         if options.json:
-            print(json.dumps(_seen_json(seen), ensure_ascii=False))
+            print(json.dumps(seen_json(seen.title, seen.notes, seen.watched), ensure_ascii=False))
         else:
             print(("\n" if number else "") + seen_text(seen, width, colour))
-
-
-def _seen_json(seen: Seen) -> dict[str, Any]:
-    tensors = [
-        {
-            "name": shown.name,
-            "shape": shown.shape,
-            "maps": [{"title": m.title, "rows": m.rows, "columns": m.columns, "values": m.values} for m in shown.maps],
-        }
-        for shown in seen.watched
-    ]
-    return {"input": seen.title, "notes": seen.notes, "tensors": tensors}
 
 
 # --- predict -----------------------------------------------------------------------------------------------------

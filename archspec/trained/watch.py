@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from archspec.data import Dataset
 from archspec.diagnostics import ArchError, Diagnostic
 from archspec.ir.graph import Graph
@@ -13,7 +15,7 @@ from archspec.pipeline import Stages
 from archspec.trained.examples import Example
 from archspec.trained.predictions import Target, completed, said_or_predicted
 from archspec.trained.shown import prediction_text
-from archspec.viz.heatmap import Seen, Watched, watched
+from archspec.viz.heatmap import MOST_PLACES, Seen, Watched, watched
 
 if TYPE_CHECKING:
     from archspec.runtime.program import Program
@@ -32,22 +34,26 @@ def watched_names(stages: Stages) -> tuple[str, ...]:
 
 
 def see(
-    program: Program, stages: Stages, data: Dataset, target: Target, examples: Iterable[Example], names: Sequence[str]
+    program: Program,
+    stages: Stages,
+    data: Dataset,
+    target: Target,
+    examples: Iterable[Example],
+    names: Sequence[str],
+    most: int = MOST_PLACES,
 ) -> Iterator[Seen]:
-    """Each example with the tensors `names` of its row and what the model predicts."""
+    """Each example with the tensors `names` of its row and what the model predicts; of long axes the first `most`."""
     inputs = stages.lowered.inputs
     for example in examples:
         whole = completed(program, target, data, inputs, example)
         found = program.outputs((target.result, *names), **whole.arrays)
-        shown = tuple(_watched(stages.graph, name, found[name], whole) for name in names)
+        shown = tuple(_watched(stages.graph, name, found[name], whole, most) for name in names)
         prediction = prediction_text(said_or_predicted(target, example, whole, found[target.result]))
         notes = whole.notes if len(whole.arrays) > len(example.arrays) else (*whole.notes, prediction)
         yield Seen(whole.title, notes, shown)
 
 
-def _watched(graph: Graph, name: str, values: object, example: Example) -> Watched:
-    import numpy as np
-
+def _watched(graph: Graph, name: str, values: object, example: Example, most: int) -> Watched:
     node = graph.nodes[graph.outputs[name]]
     table = np.asarray(values)
     rows = next(iter(graph.nodes[v].axes[0] for n, v in graph.inputs.items() if n in example.arrays))
@@ -55,4 +61,26 @@ def _watched(graph: Graph, name: str, values: object, example: Example) -> Watch
     if str(rows) in axes:
         table = np.take(table, 0, axis=axes.index(str(rows)))
         axes.remove(str(rows))
-    return watched(name.removeprefix(PREFIX), axes, node.shape, table, example.labels, example.said)
+    return watched(name.removeprefix(PREFIX), axes, node.shape, table, example.labels, example.said, most)
+
+
+def seen_json(title: str, notes: Sequence[str], every: Sequence[Watched], digits: int = 9) -> dict[str, object]:
+    """What was seen of a row, as JSON."""
+    tensors = [
+        {
+            "name": shown.name,
+            "shape": shown.shape,
+            "note": shown.note,
+            "maps": [
+                {
+                    "title": m.title,
+                    "rows": m.rows,
+                    "columns": m.columns,
+                    "values": [[float(f"{v:.{digits}g}") for v in r] for r in m.values],
+                }
+                for m in shown.maps
+            ],
+        }
+        for shown in every
+    ]
+    return {"input": title, "notes": list(notes), "tensors": tensors}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import unicodedata
 from collections.abc import Iterator, Sequence
-from itertools import product
+from itertools import groupby, product
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,9 @@ Array = NDArray[np.float64]
 MOST_PLACES = 256  # of a map's rows and columns; what lies beyond is left out, and said so
 MOST_MAPS = 64
 LEVELS = 48
-SPACIOUS = 32  # up to so many rows and columns cells are large and have their values as titles
+GREYS = 16
+SPACIOUS = 32  # up to so many rows and columns cells are large
+MOST_TITLED = 2000  # cells of a tensor that have their values as titles
 LARGE_CELL, SMALL_CELL = 20, 6  # pixels
 LETTER, LINE = 7.0, 14.0  # pixels of a letter and of a line of 11 pixels
 LONGEST_LABEL = 18
@@ -69,40 +71,42 @@ class Seen:
     watched: tuple[Watched, ...] = field(default_factory=tuple)
 
 
-def watched(name: str, axes: Sequence[str], shape: str, values: NDArray[Any], labels: Any, said: Any) -> Watched:
+def watched(
+    name: str, axes: Sequence[str], shape: str, values: NDArray[Any], labels: Any, said: Any, most: int = MOST_PLACES
+) -> Watched:
     """The maps of a tensor of one row.
 
     axes    the names of the axes that `values` has, without that of the rows
     labels  for an axis that runs along a text, what stands at each place; `said` what is predicted there
+    most    how many places of a long axis are kept, the first
     """
     table = np.asarray(values, np.float64)
     table = table.reshape((1,) * (2 - table.ndim) + table.shape) if table.ndim < 2 else table
     names = ("",) * (table.ndim - len(axes)) + tuple(axes)
-    note = _cut_note(table)
-    rows = _labels(names[-2], table.shape[-2], labels, said)
-    columns = _labels(names[-1], table.shape[-1], labels, {})
+    note = _cut_note(table, most)
+    rows = _labels(names[-2], table.shape[-2], labels, said)[:most]
+    columns = _labels(names[-1], table.shape[-1], labels, {})[:most]
     leading = table.shape[:-2]
     heads = len(leading) == 1 and names[-1] in labels and names[-2] in labels
     found = []
     for index in list(product(*map(range, leading)))[:MOST_MAPS]:
         title = f"head {index[0] + 1}" if heads else ", ".join(f"{n} {k + 1}" for n, k in zip(names, index, strict=False))
-        found.append(Map(title, rows, columns, _finite(table[index][:MOST_PLACES, :MOST_PLACES])))
+        found.append(Map(title, rows, columns, _finite(table[index][:most, :most])))
     return Watched(name, shape, tuple(found), note)
 
 
 def _labels(axis: str, size: int, labels: Any, said: Any) -> tuple[str, ...]:
-    count = min(size, MOST_PLACES)
     if axis in said and len(said[axis]) == size:
-        return tuple(f"→ {text}" for text in said[axis][:count])
+        return tuple(f"→ {text}" for text in said[axis])
     if axis in labels and len(labels[axis]) == size:
-        return tuple(labels[axis][:count])
-    return tuple(str(k + 1) for k in range(count)) if axis else ("",) * count
+        return tuple(labels[axis])
+    return tuple(str(k + 1) for k in range(size)) if axis else ("",) * size
 
 
-def _cut_note(table: Array) -> str:
-    most = max(table.shape[-2:])
+def _cut_note(table: Array, most: int) -> str:
+    places = max(table.shape[-2:])
     maps = int(np.prod(table.shape[:-2], dtype=np.int64))
-    cut = [f"the first {MOST_PLACES} of {most:,} places"] * (most > MOST_PLACES)
+    cut = [f"the first {most} of {places:,} places"] * (places > most)
     cut += [f"the first {MOST_MAPS} of {maps:,} maps"] * (maps > MOST_MAPS)
     return ", ".join(cut)
 
@@ -165,8 +169,9 @@ def _placed(shown: Watched) -> tuple[str, float, float]:
     scale = max(abs(shown.low), abs(shown.high)) or 1.0
     parts: list[str] = []
     x = y = line = widest = 0.0
+    titled = sum(len(one.values) * len(one.columns) for one in shown.maps) <= MOST_TITLED
     for one in shown.maps:
-        inner, width, height = _map(one, scale)
+        inner, width, height = _map(one, scale, titled)
         if x and x + width > WIDEST:
             x, y, line = 0.0, y + line + GAP, 0.0
         parts.append(f'<g transform="translate({x:.1f} {y:.1f})">{inner}</g>')
@@ -174,7 +179,7 @@ def _placed(shown: Watched) -> tuple[str, float, float]:
     return "".join(parts), widest, y + line
 
 
-def _map(one: Map, scale: float) -> tuple[str, float, float]:
+def _map(one: Map, scale: float, titled: bool) -> tuple[str, float, float]:
     count, across = len(one.values), len(one.values[0]) if one.values else 0
     large = max(count, across) <= SPACIOUS
     cell = LARGE_CELL if large else SMALL_CELL
@@ -188,7 +193,7 @@ def _map(one: Map, scale: float) -> tuple[str, float, float]:
         parts.append(_text(x, top - 4, label, "", f' transform="rotate(-90 {x:.1f} {top - 4:.1f})"') if label else "")
     for k, label in enumerate(_shown_labels(one.rows, large)):
         parts.append(_text(left - 5, top + (k * step + 0.5) * cell + 4, label, "r") if label else "")
-    cells = _large_cells(one, scale) if large else _small_cells(one, scale)
+    cells = _titled_cells(one, scale, cell) if titled else _plain_cells(one, scale, cell)
     frame = f'<rect class="frame" width="{across * cell}" height="{count * cell}"/>'
     parts.append(f'<g transform="translate({left:.1f} {top:.1f})">{cells}{frame}</g>')
     return "".join(parts), left + across * cell + 2, top + count * cell + 2
@@ -205,10 +210,10 @@ def _short(label: str) -> str:
     return shown if len(shown) <= LONGEST_LABEL else f"{shown[: LONGEST_LABEL - 1]}…"
 
 
-def _large_cells(one: Map, scale: float) -> str:
+def _titled_cells(one: Map, scale: float, cell: int) -> str:
     return "".join(
-        f'<rect class="{"warm" if v >= 0 else "cold"}" x="{j * LARGE_CELL}" y="{i * LARGE_CELL}" width="{LARGE_CELL}" '
-        f'height="{LARGE_CELL}" fill-opacity="{abs(v) / scale:.3g}"><title>{_cell_title(one, i, j)}</title></rect>'
+        f'<rect class="{"warm" if v >= 0 else "cold"}" x="{j * cell}" y="{i * cell}" width="{cell}" '
+        f'height="{cell}" fill-opacity="{abs(v) / scale:.3g}"><title>{_cell_title(one, i, j)}</title></rect>'
         for i, row in enumerate(one.values)
         for j, v in enumerate(row)
     )
@@ -219,7 +224,7 @@ def _cell_title(one: Map, i: int, j: int) -> str:
     return f"{places}: {one.values[i][j]:.4g}" if places else f"{one.values[i][j]:.4g}"
 
 
-def _small_cells(one: Map, scale: float) -> str:
+def _plain_cells(one: Map, scale: float, cell: int) -> str:
     """A path for each level of each colour: some ten bytes a cell, for maps of many."""
     table = np.array(one.values)
     levels = np.round(np.abs(table) / scale * LEVELS).astype(int)
@@ -227,10 +232,33 @@ def _small_cells(one: Map, scale: float) -> str:
     for name, mask in (("warm", table >= 0), ("cold", table < 0)):
         for level in range(1, LEVELS + 1):
             places = np.argwhere(mask & (levels == level)).tolist()
-            moves = "".join(f"M{j * SMALL_CELL} {i * SMALL_CELL}h{SMALL_CELL}v{SMALL_CELL}h-{SMALL_CELL}z" for i, j in places)
+            moves = "".join(f"M{j * cell} {i * cell}h{cell}v{cell}h-{cell}z" for i, j in places)
             if moves:
                 paths.append(f'<path class="{name}" fill-opacity="{level / LEVELS:.3g}" d="{moves}"/>')
     return "".join(paths)
+
+
+def grey_svg(values: Array) -> str:
+    """A picture of one colour, its largest value the most opaque; runs of one shade are one stroke.
+
+    values  (rows, columns)
+    """
+    if values.ndim != 2 or not np.isfinite(values).all() or values.size > MOST_PLACES**2:
+        raise ValueError("no picture")
+    low, high = values.min(initial=0.0), values.max(initial=0.0)
+    levels = np.round((values - low) / ((high - low) or 1.0) * GREYS).astype(int)
+    runs: dict[int, list[str]] = {}
+    for i, row in enumerate(levels.tolist()):
+        j = 0
+        for level, group in groupby(row):
+            count = len(list(group))
+            runs.setdefault(level, []).append(f"M{j} {i}h{count}v1h-{count}z")
+            j += count
+    paths = "".join(f'<path fill-opacity="{k / GREYS:.3g}" d="{"".join(d)}"/>' for k, d in sorted(runs.items()) if k)
+    count, across = values.shape
+    return (
+        f'<svg class="grey" viewBox="0 0 {across} {count}" width="{across * 8}" height="{count * 8}" role="img">{paths}</svg>'
+    )
 
 
 def _text(x: float, y: float, text: str, kind: str, more: str = "") -> str:

@@ -5,7 +5,6 @@ The curves are SVG that is written here, so that the page needs no script.
 
 from __future__ import annotations
 
-import html
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from archspec.diagnostics import ArchError, Diagnostic
-from archspec.records import record
-from archspec.viz.drawing import plain
+from archspec.records import field, record
+from archspec.viz.examples import confusion_part, examples_parts
+from archspec.viz.examples import shown as _shown
 from archspec.viz.page import asset, whole_page
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 460, 260, 62, 24, 12, 30
 PARTS = ("train", "validation", "test")
 OWN = ("epoch", "step", "seconds", "final", "interrupted")  # what a record says of itself
-TITLES = {"lr": "learning rate", "rows_per_second": "rows per second"}
+OTHERS = ("settings.json", "examples.json")
+TITLES = {"lr": "learning rate", "gradient_norm": "norm of the gradient", "rows_per_second": "rows per second"}
 LOG_RATIO = 100.0
 TICKS = 4
 LARGEST_NBYTES = 256 * 2**20
@@ -34,6 +35,7 @@ class RunRecord:
     epochs: tuple[Mapping[str, Any], ...]
     final: Mapping[str, Any]
     settings: Mapping[str, Any]
+    examples: Mapping[str, Any] = field(default_factory=dict)
 
 
 @record
@@ -50,10 +52,9 @@ def read_run(folder: Path) -> RunRecord:
     """The record of a run. Raises ArchError where the folder holds none."""
     records = [_record(line, folder) for line in _text(folder / "metrics.jsonl").splitlines() if line.strip()]
     final = next((r for r in records if r.get("final")), {})
-    settings = _text(folder / "settings.json") if (folder / "settings.json").exists() else "{}"
-    return RunRecord(
-        folder.name or str(folder), tuple(r for r in records if not r.get("final")), final, _record(settings, folder)
-    )
+    settings, examples = (_record(_text(folder / n) if (folder / n).exists() else "{}", folder) for n in OTHERS)
+    name = folder.name or str(folder)
+    return RunRecord(name, tuple(r for r in records if not r.get("final")), final, settings, examples)
 
 
 def _text(path: Path) -> str:
@@ -87,11 +88,18 @@ def report(runs: Sequence[RunRecord]) -> str:
     parts += [_chart(name, curves, len(runs)) for name, curves in _figures(runs).items()]
     if len(runs) > 1:
         parts.append(_differences(runs))
+    parts += [part for run in runs for part in _examples(run, len(runs) > 1)]
     return whole_page(title, asset("report.css"), "\n".join(p for p in parts if p))
 
 
-def _shown(value: object) -> str:
-    return html.escape(plain(value if isinstance(value, str) else f"{value:.6g}" if isinstance(value, float) else str(value)))
+def _examples(run: RunRecord, several: bool) -> list[str]:
+    """What one run says of single rows; of several runs only what they confuse, side by side."""
+    try:
+        parts = [confusion_part(run.examples, run.name)] if several and run.examples else examples_parts(run.examples)
+        return [part for part in parts if part]
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError):
+        message = f"the examples of {run.name} are not as `archspec run` writes them"
+        raise ArchError(Diagnostic("R05", message, hints=("without examples.json the report has the curves alone",))) from None
 
 
 def _figures(runs: Sequence[RunRecord]) -> dict[str, list[Curve]]:
@@ -137,19 +145,32 @@ class _Scale:
         low, high, at = (math.log10(v) if self.log else v for v in (self.low, self.high, value))
         return self.start + (self.end - self.start) * (at - low) / ((high - low) or 1.0)
 
-    def ticks(self) -> list[float]:
-        shares = [k / TICKS for k in range(TICKS + 1)]
+    def ticks(self, most: int = TICKS) -> list[float]:
+        """Round values along the side: powers of ten, or multiples of 1, 2 or 5 times one."""
         if self.log:
-            return [self.low * (self.high / self.low) ** s for s in shares]
-        return [self.low + (self.high - self.low) * s for s in shares]
+            powers = range(math.floor(math.log10(self.low)), math.floor(math.log10(self.high)) + 1)
+            every = powers[:: len(powers) // (most + 1) + 1]
+            values = [m * 10.0**k for k in every for m in ((1, 3) if len(powers) <= most else (1,))]
+            return [v for v in values if self.low <= v <= self.high]
+        apart = (self.high - self.low) / most
+        power = 10.0 ** math.floor(math.log10(apart))
+        step = next(m * power for m in (1, 2, 5, 10) if m * power >= apart * 0.999)
+        return [k * step for k in range(math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9) + 1)]
+
+
+def _scale(values: Sequence[float], start: float, end: float, log: bool = False) -> _Scale:
+    """A scale from the least to the largest value; around a value that stays the same."""
+    low, high = min(values), max(values)
+    room = 0.0 if high - low > 1e-9 * abs(high) else abs(high) / 2 or 1.0
+    return _Scale(low - room, high + room, start, end, log)
 
 
 def _chart(name: str, curves: Sequence[Curve], runs: int) -> str:
     steps = [x for c in curves for x, _ in c.points]
     values = [y for c in curves for _, y in c.points]
     log = name == "loss" and min(values) > 0 and max(values) / min(values) > LOG_RATIO
-    across = _Scale(min(steps), max(steps), LEFT, WIDTH - RIGHT)
-    up = _Scale(min(values), max(values), HEIGHT - BOTTOM, TOP, log)
+    across = _scale(steps, LEFT, WIDTH - RIGHT)
+    up = _scale(values, HEIGHT - BOTTOM, TOP, log)
     lines = "".join(_line(c, across, up, runs) for c in curves)
     size = f'viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{_shown(name)}"'
     caption = _shown(TITLES.get(name, name)) + (" (logarithmic)" if log else "")
@@ -159,9 +180,13 @@ def _chart(name: str, curves: Sequence[Curve], runs: int) -> str:
 
 def _axes(across: _Scale, up: _Scale) -> str:
     lines = [f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{up(v):.1f}" y2="{up(v):.1f}"/>' for v in up.ticks()]
-    left = [f'<text class="y" x="{LEFT - 6}" y="{up(v) + 4:.1f}">{v:.3g}</text>' for v in up.ticks()]
-    below = [f'<text class="x" x="{across(v):.1f}" y="{HEIGHT - 12}">{v:.0f}</text>' for v in across.ticks()[::2]]
+    left = [f'<text class="y" x="{LEFT - 6}" y="{up(v) + 4:.1f}">{_tick(v)}</text>' for v in up.ticks()]
+    below = [f'<text class="x" x="{across(v):.1f}" y="{HEIGHT - 12}">{_tick(v)}</text>' for v in across.ticks()]
     return f'<g class="axes">{"".join([*lines, *left, *below])}</g>'
+
+
+def _tick(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.6g}"
 
 
 def _line(curve: Curve, across: _Scale, up: _Scale, runs: int) -> str:

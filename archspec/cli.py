@@ -272,19 +272,28 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _fmt(options: argparse.Namespace) -> int:
+    changed = 0
+    problems: list[Diagnostic] = []
+    for path in options.specs:
+        try:
+            changed += _formatted(path, options.check)
+        except ArchError as error:
+            problems += error.diagnostics
+    if problems:
+        raise ArchError(problems)
+    return FAILED if changed and options.check else DONE
+
+
+def _formatted(path: Path, check: bool) -> bool:
+    """Whether a file is not in the canonical form; without `check` it is then written anew."""
     from archspec.frontend.format import format_source
     from archspec.frontend.parse import read_source
     from archspec.runtime.checkpoint import write_whole
 
-    changed = 0
-    for path in options.specs:
-        source = read_source(path)
-        text = format_source(source)
-        if text != path.read_text(encoding="utf-8"):
-            changed += 1
-            if options.check:
-                print(f"{path}: would change")
-            else:
-                write_whole(path, text.encode())
-                print(f"{path}: formatted")
-    return FAILED if changed and options.check else DONE
+    text = format_source(read_source(path)).encode()
+    if text == path.read_bytes():
+        return False
+    if not check:
+        write_whole(path, text)
+    print(f"{path}: {'would change' if check else 'formatted'}")
+    return True

@@ -77,13 +77,14 @@ def run(
     _check_stop(stages.training, dataset)
     from archspec.pipeline import Options, make_program
     from archspec.runtime.train import steps_in_all
+    from archspec.trained.examine import examined_outputs
 
     total = steps_in_all(stages.training, len(dataset.parts["train"]))
     options = Options(precision, device, threads, seed)
     program = make_program(stages, options, total, reporter.compiling)
     folder = _folder(out, spec)
     _write_start(folder, spec, stages, options, dataset, total)
-    program.prepare("train", "loss", "update")
+    program.prepare("train", "loss", "update", outputs=examined_outputs(stages, spec.file, dataset))
     batches = _batches(program, dataset, stages.lowered)
     outcome = _train(program, batches, stages.lowered, seed, folder, reporter)
     _write_end(folder, program, outcome, stages)

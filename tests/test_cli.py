@@ -299,7 +299,7 @@ def test_killed(small):
     process = started(small)
     process.kill()
     process.communicate(timeout=60)
-    assert {path.name for path in (small / "out").iterdir()} == FILES - {"weights.safetensors", "report.html"}
+    assert {path.name for path in (small / "out").iterdir()} == FILES - {"weights.safetensors", "examples.json", "report.html"}
 
 
 # --- fmt -------------------------------------------------------------------------------------------------------------

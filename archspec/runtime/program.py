@@ -244,10 +244,12 @@ class Program:
             self._made[key] = self._stages.outputs(tuple(names))
         return self._made[key]
 
-    def prepare(self, *names: str) -> None:
-        """Compiles stages now instead of at their first use."""
+    def prepare(self, *names: str, outputs: Sequence[Sequence[str]] = ()) -> None:
+        """Compiles stages, and those that give some outputs, now instead of at their first use."""
         for name in names:
             self._stage(name)
+        for every in outputs:
+            self._outputs_stage(every)
 
     def _run(self, name: str, inputs: Mapping[str, Any]) -> Bound:
         bound = self._bind(self._stage(name), inputs)

@@ -41,6 +41,13 @@ LARGEST_PICTURE = 64
 Indices = NDArray[np.int64]
 
 
+def examined_outputs(stages: Stages, file: SpecFile, data: Dataset) -> tuple[tuple[str, ...], ...]:
+    """The sets of outputs that `examine` asks a program for, so that they can be compiled with all else."""
+    result = targets(file, stages, data)[0].result
+    names = tuple(name for name in stages.graph.outputs if name.startswith(PREFIX))
+    return ((result, "loss"), *([(result, *names)] if names else []))
+
+
 def examine(program: Program, stages: Stages, file: SpecFile, data: Dataset, arrays: Mapping[str, Any]) -> dict[str, Any]:
     """The record of examples.json.
 

@@ -85,18 +85,26 @@ def test_blanks_do_not_count(text: str, data: st.DataObject) -> None:
 
 def scattered(text: str, data: st.DataObject) -> str:
     """The same words with comments and line breaks thrown in wherever the grammar allows them."""
-    depth, pieces = 0, []
+    opened, pieces = [], []
     inside = st.sampled_from([" ", " ", " ", "\n", "  # inside\n", "\n\n# own (line] {\n", '\n  # "quoted\n'])
     between = st.sampled_from(["\n", "\n", "\n\n\n", "  # after\n", "\n# before\n", ";", "\r\n", " ;; \n"])
     for token in tokenize(source(text), comments=True):
         if token.kind == "_NEWLINE":
-            pieces.append(data.draw(between) if depth == 0 else token.text)
+            pieces.append(token.text if _inside(opened) else data.draw(between))
             continue
-        depth += (token.text in "([") - (token.text in ")]") if len(token.text) == 1 else 0
-        pieces.append((data.draw(inside) if depth > 0 and token.text not in "([" else " ") + token.text)
+        pieces.append((data.draw(inside) if _inside(opened) else " ") + token.text)
+        if token.kind in ("(", "[", "{"):
+            opened.append(token.kind)
+        elif token.kind in (")", "]", "}"):
+            opened.pop()
         if token.kind == "COMMENT":
             pieces.append("\n")
     return "".join(pieces)
+
+
+def _inside(opened: list[str]) -> bool:
+    """Whether a line break means nothing here."""
+    return bool(opened) and opened[-1] != "{"
 
 
 @often

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from archspec.codegen.build import build, driver_code
+from archspec.codegen.build import build, driver_code, flops_per_turn, measure_code
 from archspec.codegen.link import Linked
 from archspec.diagnostics import ArchError, Diagnostic
 from archspec.ir.graph import Graph
@@ -17,6 +17,7 @@ from archspec.learning.optimizers import OPTIMIZERS
 from archspec.learning.update import CHUNK, norm_graph, update_graph
 from archspec.optimise import optimise
 from archspec.plan import Plan, make_plan
+from archspec.runtime.clock import Measures
 from archspec.runtime.executor import Executor
 from archspec.runtime.program import Pace, Program, State
 from archspec.runtime.program import Stages as Runnable
@@ -77,6 +78,7 @@ class _Assembly:
             self.scalars,
         )
         program.keep = self.linked
+        program.measures = self._measures
         return program
 
     # --- buffers ----------------------------------------------------------------------------------------------
@@ -166,6 +168,12 @@ class _Assembly:
 
     def _driver(self, name: str) -> int:
         return self.linked.load(*driver_code(name))
+
+    def _measures(self) -> Measures:
+        stamp, adds, stream = (
+            self.linked.load(*measure_code(name, self.precision)) for name in ("stamp", "multiply_adds", "stream")
+        )
+        return Measures(stamp, adds, stream, flops_per_turn(self.precision))
 
     def _pace(self) -> Pace:
         phases = self.stages.training.phases

@@ -100,6 +100,9 @@ def _run_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=0, help="default: all cores; the result is the same for any number")
     parser.add_argument("--precision", choices=("f32", "f64"), default="f32")
+    parser.add_argument(
+        "--profile", action="store_true", help="say where the time goes: profile.json and graph.html of the run"
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--quiet", action="store_true", help="say nothing while running")
     parser.set_defaults(action=_run)
@@ -126,6 +129,7 @@ def _viz_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", type=Path, help="NAME.html, .svg, .dot or .json (default: the spec's name, .html)")
     parser.add_argument("--stage", choices=("graph", "backward", "plan"), help="this view alone; SVG and DOT show one, `graph`")
     parser.add_argument("--size", action="append", default=[], metavar="AXIS=N", help="the size of an open axis, such as B=32")
+    parser.add_argument("--profile", type=Path, metavar="FILE", help="the profile.json of a run: shows where the time went")
     parser.add_argument("--precision", choices=("f32", "f64"), default="f32")
     parser.set_defaults(action=_viz)
 
@@ -173,6 +177,7 @@ def _value(text: str) -> int | float | bool | str:
 def _run(options: argparse.Namespace) -> int:
     from archspec.progress import Console
     from archspec.running import run
+    from archspec.viz.timing import profile_text
 
     threads = options.threads or len(os.sched_getaffinity(0))
     result = run(
@@ -183,6 +188,7 @@ def _run(options: argparse.Namespace) -> int:
         precision=options.precision,
         model=options.model,
         reporter=Console(options.quiet),
+        profile=options.profile,
     )
     if options.json:
         print(json.dumps({"folder": str(result.folder), "metrics": dict(result.metrics)}))
@@ -190,6 +196,8 @@ def _run(options: argparse.Namespace) -> int:
         width = max(len(name) for name in result.metrics)
         for name, value in result.metrics.items():
             print(f"{name:<{width}}  {value:.4f}")
+        if result.profile is not None:
+            print(f"\n{profile_text(result.profile)}\n")
         print(f"saved in {result.folder}")
     return INTERRUPTED if result.interrupted else DONE
 
@@ -250,12 +258,15 @@ def _parse_size(text: str) -> tuple[str, int]:
 
 def _viz(options: argparse.Namespace) -> int:
     from archspec.drawn import drawn_text
+    from archspec.profile import read_profile
     from archspec.runtime.checkpoint import write_whole
 
     spec = _load(options)
     path = options.out or Path(f"{options.spec.stem}.html")
     sizes = dict(_parse_size(s) for s in options.size)
-    text = drawn_text(path.suffix, spec.stages(_dims(spec), options.model), sizes, options.stage, options.precision)
+    profile = read_profile(options.profile) if options.profile is not None else None
+    stages = spec.stages(_dims(spec), options.model)
+    text = drawn_text(path.suffix, stages, sizes, options.stage, options.precision, profile)
     write_whole(path, text.encode())
     print(f"saved in {path}")
     return DONE

@@ -4,39 +4,67 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archspec.diagnostics import ArchError, Diagnostic, did_you_mean
 from archspec.pipeline import PRECISIONS, Stages, plan
-from archspec.viz.draw import VIEWS, draw
+from archspec.viz.draw import VIEWS, Compiled, draw
 from archspec.viz.drawing import Drawing
+from archspec.viz.measured import Measured
 from archspec.viz.table import table
 
 if TYPE_CHECKING:
     from archspec.plan import Plan
 
 FLOAT_NBYTES = {"f32": 4, "f64": 8}
+Profile = Mapping[str, Any]
 
 
-def drawing(stages: Stages, given: Mapping[str, int], views: tuple[str, ...], precision: str = "f32") -> Drawing:
-    """The views of a model, a batch for every axis that neither the spec nor `given` has a size for."""
+def drawing(
+    stages: Stages,
+    given: Mapping[str, int],
+    views: tuple[str, ...],
+    precision: str = "f32",
+    profile: Profile | None = None,
+) -> Drawing:
+    """The views of a model, a batch for every axis that neither the spec, nor `given`, nor a profile has a size for."""
     from archspec.inspect import open_sizes
 
     table(stages, given)
-    sizes = {**open_sizes(stages.graph, stages.training.batch), **given}
+    opened = open_sizes(stages.graph, stages.training.batch)
+    measured = None if profile is None else _measured(stages, profile)
+    if measured is not None:
+        opened |= {name: measured.sizes[name] for name in opened if name in measured.sizes}
+    sizes = {**opened, **given}
     if "plan" not in views:
-        return draw(stages, sizes, views)
-    made = plan(stages.optimised)
-    return draw(stages, sizes, views, made, kernel_sources(made, precision), FLOAT_NBYTES[precision])
+        return draw(stages, sizes, views, measured=measured)
+    made = measured.plan if measured is not None else plan(stages.optimised)
+    return draw(stages, sizes, views, _compiled(made, {**stages.graph.sizes, **sizes}, precision), measured)
 
 
-def kernel_sources(made: Plan, precision: str) -> dict[str, str]:
-    """The generated code of each kernel by its name."""
+def _compiled(made: Plan, sizes: Mapping[str, int], precision: str) -> Compiled:
+    """The generated code of each kernel by its name, and how it is shared among threads."""
     from archspec.codegen.build import product_shape
     from archspec.codegen.source import kernel_source
+    from archspec.codegen.threads import shared_text
 
     p = PRECISIONS[precision]
-    return {k.name: kernel_source(k, p, product_shape(k, p)) for k in made.kernels}
+    shapes = {k.name: product_shape(k, p) for k in made.kernels}
+    sources = {k.name: kernel_source(k, p, shapes[k.name]) for k in made.kernels}
+    threads = {k.name: shared_text(k, shapes[k.name], sizes) for k in made.kernels}
+    return Compiled(made, sources, threads, FLOAT_NBYTES[precision])
+
+
+def _measured(stages: Stages, profile: Profile) -> Measured:
+    """A profile for the plan of its spec. Raises ArchError where it is that of another one."""
+    made = plan(stages.optimised)
+    calls = [c for c in profile["calls"] if c["stage"] == "train"]
+    known = {number: call.kernel.name for number, call in enumerate(made.calls)}
+    if {c["number"]: c["kernel"] for c in calls} != known:
+        hint = "draw the spec of the run, with its settings; or take a new profile: archspec run --profile"
+        raise ArchError(Diagnostic("R05", "the profile is not of this spec: its kernels are others", hints=(hint,)))
+    times = {c["number"]: (c["seconds"], c["floor"]) for c in calls}
+    return Measured(made, times, profile["step"], profile["sizes"])
 
 
 def _html(drawn: Drawing) -> str:
@@ -65,10 +93,17 @@ def _json(drawn: Drawing) -> str:
 FORMATS: dict[str, Callable[[Drawing], str]] = {".html": _html, ".svg": _svg, ".dot": _dot, ".json": _json}
 
 
-def drawn_text(suffix: str, stages: Stages, given: Mapping[str, int], stage: str | None, precision: str = "f32") -> str:
+def drawn_text(
+    suffix: str,
+    stages: Stages,
+    given: Mapping[str, int],
+    stage: str | None,
+    precision: str = "f32",
+    profile: Profile | None = None,
+) -> str:
     """A model in the format of a suffix. A page has all views where no `stage` is asked for; SVG and DOT have one."""
     if suffix not in FORMATS:
         hints = did_you_mean(suffix, FORMATS)
         raise ArchError(Diagnostic("U01", f"`{suffix}` is not a format that drawings are written in", hints=hints))
     every = tuple(VIEWS) if suffix in (".html", ".json") else ("graph",)
-    return FORMATS[suffix](drawing(stages, given, (stage,) if stage else every, precision))
+    return FORMATS[suffix](drawing(stages, given, (stage,) if stage else every, precision, profile))

@@ -19,8 +19,9 @@ from archspec.spec import PathLike, Spec, load
 
 if TYPE_CHECKING:
     from archspec.data import Dataset
+    from archspec.runtime.profile import Profiler
     from archspec.runtime.program import Program
-    from archspec.runtime.train import Batches, Outcome, Reporter
+    from archspec.runtime.train import Batches, Outcome, Reporter, Step
 
 
 @record
@@ -30,6 +31,7 @@ class Run:
     `metrics`   the last figures by part and name, `test.accuracy`
     `history`   one record an epoch
     `folder`    where everything was written
+    `profile`   where the time went, as profile.json says it, where that was asked for
     """
 
     metrics: Mapping[str, float]
@@ -37,6 +39,12 @@ class Run:
     folder: Path
     program: Program = field(repr=False)
     interrupted: bool = False
+    profile: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    def _repr_html_(self) -> str:
+        from archspec.notebook import run_html
+
+        return run_html(self)
 
 
 class Silent:
@@ -60,11 +68,13 @@ def run(
     model: str | None = None,
     allow: Sequence[PathLike] = (),
     reporter: Any = None,
+    profile: bool = False,
 ) -> Run:
     """Trains a spec on its data and writes `out`: the spec, settings.json, data.json, metrics.jsonl, weights.safetensors,
     examples.json, report.html.
 
-    `out` must not hold a run yet; without it the next free folder under runs/ is taken.
+    `out` must not hold a run yet; without it the next free folder under runs/ is taken. With `profile` the time of every kernel
+    is taken, and `out` gets profile.json, and graph.html to see it in.
     """
     if not isinstance(spec, Spec):
         spec = load(spec, set, allow)
@@ -76,6 +86,7 @@ def run(
         raise ArchError(Diagnostic("R03", f"`{spec.source.path}` has no `train` section", hints=(hint,)))
     _check_stop(stages.training, dataset)
     from archspec.pipeline import Options, make_program
+    from archspec.runtime.profile import Profiler
     from archspec.runtime.train import steps_in_all
     from archspec.trained.examine import examined_outputs
 
@@ -85,13 +96,16 @@ def run(
     folder = _folder(out, spec)
     _write_start(folder, spec, stages, options, dataset, total)
     program.prepare("train", "loss", "update", outputs=examined_outputs(stages, spec.file, dataset))
+    profiler = Profiler(program) if profile else None
+    step = profiler.step_rows if profiler is not None else None
     batches = _batches(program, dataset, stages.lowered)
-    outcome = _train(program, batches, stages.lowered, seed, folder, reporter)
+    outcome = _train(program, batches, stages.lowered, seed, folder, reporter, step)
     _write_end(folder, program, outcome, stages)
     if not outcome.interrupted:
         _write_examples(folder, program, stages, spec, dataset, batches)
     _write_report(folder)
-    return Run(outcome.metrics, tuple(outcome.history), folder, program, outcome.interrupted)
+    measured = _write_profile(folder, profiler, stages, precision) if profiler is not None and profiler.steps else None
+    return Run(outcome.metrics, tuple(outcome.history), folder, program, outcome.interrupted, measured)
 
 
 def _check_stop(training: Any, dataset: Dataset) -> None:
@@ -105,11 +119,19 @@ def _check_stop(training: Any, dataset: Dataset) -> None:
         raise ArchError(Diagnostic("T02", message, training.stop.span, hints=(hint,)))
 
 
-def _train(program: Program, batches: Batches, lowered: Any, seed: int, folder: Path, reporter: Reporter) -> Outcome:
+def _train(
+    program: Program,
+    batches: Batches,
+    lowered: Any,
+    seed: int,
+    folder: Path,
+    reporter: Reporter,
+    step: Step | None = None,
+) -> Outcome:
     from archspec.runtime.train import train
 
     with _interruptible() as interrupted, (folder / "metrics.jsonl").open("w", encoding="utf-8") as file:
-        return train(program, batches, lowered.training, seed, _Recorder(reporter, file), interrupted)
+        return train(program, batches, lowered.training, seed, _Recorder(reporter, file), interrupted, step)
 
 
 def _batches(program: Program, dataset: Dataset, lowered: Any) -> Batches:
@@ -252,3 +274,14 @@ def _write_report(folder: Path) -> None:
     from archspec.viz.report import read_run, report
 
     write_whole(folder / "report.html", report([read_run(folder)]).encode())
+
+
+def _write_profile(folder: Path, profiler: Profiler, stages: Any, precision: str) -> Mapping[str, Any]:
+    from archspec.drawn import drawn_text
+    from archspec.profile import profile_data
+    from archspec.runtime.checkpoint import write_whole
+
+    made = profile_data(profiler, precision)
+    write_whole(folder / "profile.json", json.dumps(made, indent=1, ensure_ascii=False).encode())
+    write_whole(folder / "graph.html", drawn_text(".html", stages, {}, None, precision, made).encode())
+    return made

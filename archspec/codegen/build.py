@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from archspec.codegen import cache
 from archspec.codegen.cuts import scratch_length
 from archspec.codegen.machine import this_machine
-from archspec.codegen.shapes import TileShape, tile_shape
+from archspec.codegen.shapes import PEAK_CHAINS, TileShape, tile_shape
 from archspec.codegen.source import kernel_source
 from archspec.codegen.worker import Task, compile_all
 from archspec.ir.sizes import Size
@@ -97,5 +97,30 @@ def driver_code(name: str) -> tuple[str, bytes]:
         from archspec.codegen.native import compile_driver
 
         binary = compile_driver(name, DRIVERS[name], symbol_of(key))
+        cache.save(key, binary)
+    return symbol_of(key), binary
+
+
+MEASURES: dict[str, tuple[str, ...]] = {
+    "stamp": ("i8", "int", "int"),
+    "multiply_adds": ("float", "int"),
+    "stream": ("float", "float", "int", "int"),
+}
+
+
+def flops_per_turn(precision: str) -> int:
+    """What each thread computes in a turn of `multiply_adds`; its sums have as much room in elements, twice what they need."""
+    return 2 * PEAK_CHAINS * tile_shape(precision, this_machine().names).lanes
+
+
+def measure_code(name: str, precision: str) -> tuple[str, bytes]:
+    """The symbol and the machine code of what a profile measures with, see `measure`."""
+    kinds = tuple(precision if kind == "float" else kind for kind in MEASURES[name])
+    key = cache.key_of("measure", name, kinds)
+    binary = cache.load(key)
+    if binary is None:
+        from archspec.codegen.native import compile_measure
+
+        binary = compile_measure(name, kinds, precision, flops_per_turn(precision), symbol_of(key))
         cache.save(key, binary)
     return symbol_of(key), binary

@@ -63,6 +63,15 @@ def compile_driver(name: str, kinds: Sequence[str], symbol: str) -> bytes:
     return _compile(bodies[name], kinds, symbol)
 
 
+@global_compiler_lock
+def compile_measure(name: str, kinds: Sequence[str], precision: str, room: int, symbol: str) -> bytes:
+    """The object file of one of the functions of `measure`."""
+    from archspec.codegen import measure
+
+    names = {"pointer_at": intrinsics.pointer_at, **measure.measure_environment(precision, room)}
+    return _compile(_with_globals(getattr(measure, name), names), kinds, symbol)
+
+
 _DRIVER_INTRINSICS = ("pointer_at", "words_at", "call_kernel", "fetch_add", "load_acquire", "yield_processor")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from archspec.records import record, replace
 
 NBYTES = {"f4": 4, "f8": 8, "float32": 4, "float64": 8}
+PEAK_CHAINS = 12  # vectors of sums that keep two FMA units busy through four cycles of latency, with nothing to load
 
 
 @record

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any, TypeAlias
 
+from archspec.ir.graph import Node
 from archspec.ir.sizes import ZERO, Size
 from archspec.records import field, record
 
@@ -327,13 +328,15 @@ class Buffer:
 
 @record
 class Call:
-    """A kernel with its arguments: `Buffer`s, sizes for scratch lengths, names for the rest."""
+    """A kernel with its arguments: `Buffer`s, sizes for scratch lengths, names for the rest. `inside` are the nodes that it
+    computes."""
 
     kernel: Kernel
     arguments: tuple[Any, ...]
     reads: tuple[int, ...]
     writes: tuple[int, ...]
     origin: Any = field(default=None, compare=False)
+    inside: tuple[Node, ...] = field(default=(), compare=False, repr=False)
 
 
 @record

@@ -156,7 +156,8 @@ class _Planner:
             _buffer(views[a]) if p.kind == "buffer" else a for p, a in zip(call.kernel.parameters, call.arguments, strict=True)
         )
         reads, writes = (tuple(dict.fromkeys(views[v].root for v in part)) for part in (call.reads, call.writes))
-        return Call(self._shared(call.kernel, graph, group), arguments, reads, writes, call.origin)
+        inside = tuple(graph.nodes[v] for v in group.place)
+        return Call(self._shared(call.kernel, graph, group), arguments, reads, writes, call.origin, inside)
 
     def _shared(self, kernel: Kernel, graph: Graph, group: Group) -> Kernel:
         """The first kernel with this structure, under a name that no other one has and with its equations."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import threading
 import weakref
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,21 +15,30 @@ ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
 
 class Table:
-    """Rows of (address, barrier before it, arguments …), fixed once made. `owners` keeps alive what they point to."""
+    """Rows of (address, barrier before it, arguments …), fixed once made. `owners` keeps alive what they point to: the bound
+    stages whose rows they are, one after another."""
 
     def __init__(self, words: NDArray[np.int64], owners: tuple[Any, ...] = ()) -> None:
         self.words, self.owners = np.ascontiguousarray(words), owners
         self.place: list[ctypes.c_int64 | int] = [self.words.ctypes.data, *self.words.shape]
 
 
+class Timer(Protocol):
+    """Runs tables in its own way, to take their time."""
+
+    def run(self, table: Table, run: Callable[[Table], None]) -> None: ...
+
+
 class Executor:
     """Runs tables on `threads` threads: the caller's and workers that wait in native code between steps.
 
-    `drive` and `wait` are addresses of the driver's functions; ctypes lets go of the GIL while they run.
+    `drive` and `wait` are addresses of the driver's functions; ctypes lets go of the GIL while they run. A `timer` is
+    handed every table.
     """
 
     def __init__(self, drive: int, wait: int, threads: int) -> None:
         self.threads = threads
+        self.timer: Timer | None = None
         self._drive = ENTRY(drive)
         self._board = (ctypes.c_int64 * (8 + threads))()
         self._counters = np.zeros(8, np.int64)
@@ -39,6 +49,12 @@ class Executor:
 
     def run(self, table: Table) -> None:
         """Runs all rows of a table and returns when every thread is done."""
+        if self.timer is not None:
+            self.timer.run(table, self._run)
+        else:
+            self._run(table)
+
+    def _run(self, table: Table) -> None:
         self._words[0:3] = table.place
         if self._workers:
             self._post(table)

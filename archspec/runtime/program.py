@@ -13,6 +13,7 @@ from archspec.diagnostics import ArchError, Diagnostic, did_you_mean
 from archspec.ir.graph import Graph
 from archspec.records import record
 from archspec.runtime import feed
+from archspec.runtime.clock import Measures
 from archspec.runtime.executor import Executor, Table
 from archspec.runtime.stage import Array, Bound, Stage
 from archspec.runtime.table import written_arrays
@@ -81,6 +82,7 @@ class Program:
         self._carried: dict[str, Array] = {}
         self._plain: dict[int, bool] = {}
         self.keep: object = None
+        self.measures: Callable[[], Measures] | None = None
 
     # --- what users call --------------------------------------------------------------------------------------
 
@@ -131,7 +133,7 @@ class Program:
         A loss that is not finite raises ArchError and leaves the weights as they were.
         """
         bound = self._take(self._stage("train"), arrays, rows)
-        self._executor.run(Table(bound.rows))
+        self._executor.run(Table(bound.rows, (bound,)))
         loss = float(bound.outputs["loss"])
         if not np.isfinite(loss):
             raise self._diverged(bound)
@@ -244,6 +246,15 @@ class Program:
             self._made[key] = self._stages.outputs(tuple(names))
         return self._made[key]
 
+    @property
+    def executor(self) -> Executor:
+        return self._executor
+
+    def step_stages(self) -> dict[str, Stage]:
+        """What a training step runs: the gradient, its norm where it is clipped by it, the update."""
+        names = ("train", "norm", "update") if self._stages.norm is not None else ("train", "update")
+        return {name: self._stage(name) for name in names}
+
     def prepare(self, *names: str, outputs: Sequence[Sequence[str]] = ()) -> None:
         """Compiles stages, and those that give some outputs, now instead of at their first use."""
         for name in names:
@@ -260,23 +271,23 @@ class Program:
         """Training and update as one table."""
         table = self._step_tables.get(id(bound))
         if table is None or table.owners[0] is not bound:
-            parts = [bound.rows, self._update_table(bound).words]
-            table = self._step_tables[id(bound)] = Table(_joined(parts), (bound,))
+            update = self._update_table(bound)
+            table = self._step_tables[id(bound)] = Table(_joined([bound.rows, update.words]), (bound, *update.owners))
         return table
 
     def _update_table(self, bound: Bound) -> Table:
         """The clipping factor where asked for, then the update of each segment, as one table."""
         if self._updates is None or self._updates[0] != bound.generation:
-            parts = [self._stage("norm").bind({}).rows] if self._stages.norm is not None else []
-            parts += [self._update_rows(i) for i in range(len(self.layout.segments))]
-            self._updates = (bound.generation, Table(_joined(parts)))
+            parts = [self._stage("norm").bind({})] if self._stages.norm is not None else []
+            parts += [self._bound_update(i) for i in range(len(self.layout.segments))]
+            self._updates = (bound.generation, Table(_joined([part.rows for part in parts]), tuple(parts)))
         return self._updates[1]
 
-    def _update_rows(self, segment: int) -> NDArray[np.int64]:
-        """The update's rows for one segment: the same kernel on another part of the flat buffers."""
-        from archspec.runtime.update import segment_rows
+    def _bound_update(self, segment: int) -> Bound:
+        """The update of one segment: the same kernel on another part of the flat buffers."""
+        from archspec.runtime.update import bind_segment
 
-        return segment_rows(self._stage("update"), self.layout.segments[segment], self.state, self._scalars, segment)
+        return bind_segment(self._stage("update"), self.layout.segments[segment], self.state, self._scalars, segment)
 
     def _set_scalars(self, t: int) -> None:
         assert self._pace is not None

@@ -24,6 +24,7 @@ FINAL_ROWS = 50_000  # of a larger training part the last epoch's loss stands fo
 DEFAULT_EPOCHS = 10
 NORMS_PER_EPOCH = 8
 Record = dict[str, Any]
+Step = Callable[[Mapping[str, Any], NDArray[np.int64]], float]
 
 
 class Reporter(Protocol):
@@ -77,9 +78,13 @@ def train(
     seed: int,
     reporter: Reporter,
     interrupted: Callable[[], bool] = lambda: False,
+    step: Step | None = None,
 ) -> Outcome:
-    """Trains a program and returns the run's figures. The order of the rows hangs on the seed and the epoch alone."""
-    return _Loop(program, batches, training, seed, reporter, interrupted).run()
+    """Trains a program and returns the run's figures. The order of the rows hangs on the seed and the epoch alone.
+
+    `step` makes an update on some rows and returns the loss; by default `program.step_rows`.
+    """
+    return _Loop(program, batches, training, seed, reporter, interrupted, step or program.step_rows).run()
 
 
 class _Loop:
@@ -91,9 +96,10 @@ class _Loop:
         seed: int,
         reporter: Reporter,
         interrupted: Callable[[], bool],
+        step: Step,
     ) -> None:
         self.program, self.batches, self.training = program, batches, training
-        self.seed, self.reporter, self.interrupted = seed, reporter, interrupted
+        self.seed, self.reporter, self.interrupted, self.step = seed, reporter, interrupted, step
         self.total = steps_in_all(training, len(batches.parts["train"]))
         self.outcome = Outcome()
         self.best = math.inf
@@ -138,7 +144,7 @@ class _Loop:
         for rows in self._walk(part, lambda: shuffled(arrays, part, self.training.batch, self.seed, epoch)):
             if self.program.steps_done >= self.total or self._done():
                 break
-            loss, count = self.program.step_rows(arrays, rows), self._count(rows)
+            loss, count = self.step(arrays, rows), self._count(rows)
             if not norms or self.program.steps_done % apart == 0:
                 norms.append(self.program.step_norm)
             total, weight, seen = total + loss * count, weight + count, seen + len(rows)

@@ -1,22 +1,19 @@
-"""The update's rows of the table: one kernel, run on each segment of the flat buffers."""
+"""The update bound to the flat buffers: one kernel, run on each segment of the flat buffers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from archspec.runtime.stage import Array, Stage
+from archspec.runtime.stage import Array, Bound, Stage
 from archspec.runtime.weights import Segment
 
 if TYPE_CHECKING:
     from archspec.runtime.program import State
 
 
-def segment_rows(stage: Stage, segment: Segment, state: State, scalars: Mapping[str, Array], number: int) -> NDArray[np.int64]:
-    """The rows that update one segment: `lr` and `decay` are its own, the other scalars are shared."""
+def bind_segment(stage: Stage, segment: Segment, state: State, scalars: Mapping[str, Array], number: int) -> Bound:
+    """The update of one segment: `lr` and `decay` are its own, the other scalars are shared."""
     part = slice(segment.start, segment.stop)
     fixed = {"in:w": state.weights[part], "in:g": state.gradient[part]}
     fixed |= {f"in:{name}": array[part] for name, array in state.optimizer.items()}
@@ -32,4 +29,4 @@ def segment_rows(stage: Stage, segment: Segment, state: State, scalars: Mapping[
         stage.step,
         fixed,
     )
-    return own.bind({"n": segment.stop - segment.start}).rows
+    return own.bind({"n": segment.stop - segment.start})

@@ -9,14 +9,25 @@ from archspec.plan import Plan, lay_out
 from archspec.plan.kernel import Call, Item
 from archspec.records import field, record, replace
 from archspec.viz.blocks import Block, block_path
-from archspec.viz.drawing import Arena, Bar, Box, Edge, Node, View
+from archspec.viz.cost import call_operations
+from archspec.viz.drawing import Arena, Bar, Box, Edge, Node, View, together
 from archspec.viz.folding import Folding, boxes_of, folding
 from archspec.viz.graphs import nbytes, numbers, place_text
+from archspec.viz.measured import Measured
 
 
-def compiled_view(plan: Plan, blocks: Sequence[Block], sizes: Mapping[str, int]) -> View:
-    """The kernels of a step. Calls that a `repeat` makes once for each copy are drawn once."""
-    return _Kernels(plan, folding(blocks), sizes).view(blocks)
+def compiled_view(
+    plan: Plan,
+    blocks: Sequence[Block],
+    sizes: Mapping[str, int],
+    threads: Mapping[str, str],
+    measured: Measured | None = None,
+) -> View:
+    """The kernels of a step. Calls that a `repeat` makes once for each copy are drawn once.
+
+    `threads` says for each kernel by name how it is shared among threads.
+    """
+    return _Kernels(plan, folding(blocks), sizes, threads, measured).view(blocks)
 
 
 @record(frozen=False)
@@ -24,6 +35,8 @@ class _Kernels:
     plan: Plan
     fold: Folding
     sizes: Mapping[str, int]
+    threads: Mapping[str, str]
+    measured: Measured | None
     nodes: dict[str, Node] = field(default_factory=dict)
     loops: list[Box] = field(default_factory=list)
     keys: dict[object, str] = field(default_factory=dict)
@@ -32,23 +45,24 @@ class _Kernels:
     edges: dict[tuple[str, str], Edge] = field(default_factory=dict)
 
     def view(self, blocks: Sequence[Block]) -> View:
-        for order, (call, loop) in enumerate(self._calls(self.plan.items, "")):
-            self._draw(call, loop, order)
+        for order, (call, loop, turns) in enumerate(self._calls(self.plan.items, "", 1)):
+            self._draw(call, loop, turns, order)
         paths = [n.parent for n in self.nodes.values() if not n.parent.startswith(_LOOP)]
         around = [box.parent for box in self.loops if not box.parent.startswith(_LOOP)]
         boxes = (*boxes_of([*paths, *around], blocks), *self.loops)
         return View("compiled", "Compiled", boxes, tuple(self.nodes.values()), tuple(self.edges.values()))
 
-    def _calls(self, items: Sequence[Item], loop: str) -> Iterator[tuple[Call, str]]:
+    def _calls(self, items: Sequence[Item], loop: str, turns: int) -> Iterator[tuple[Call, str, int]]:
+        """Each call with the loop that it stands in and how often that makes it."""
         for item in items:
             if isinstance(item, Call):
-                yield item, loop
+                yield item, loop, turns
                 continue
             id = f"{_LOOP}{len(self.loops)}"
             around = loop or self._loop_parent(item.items)
             direction = " backwards" if item.reverse else ""
             self.loops.append(Box(id, f"{item.extent} steps{direction}", around))
-            yield from self._calls(item.items, id)
+            yield from self._calls(item.items, id, turns * (item.extent.evaluate(self.sizes) or 0))
 
     def _loop_parent(self, items: Sequence[Item]) -> str:
         """The box of a loop over time: that of the first kernel in it."""
@@ -58,7 +72,7 @@ class _Kernels:
     def _path(self, call: Call) -> str:
         return self.fold.path(block_path(self.plan.graph.nodes[call.writes[0]])) if call.writes else ""
 
-    def _draw(self, call: Call, loop: str, order: int) -> None:
+    def _draw(self, call: Call, loop: str, turns: int, order: int) -> None:
         value = self.plan.graph.nodes[call.writes[0]]
         path, folded = block_path(value), self._path(call)
         alike = (loop or folded, call.kernel.name)
@@ -75,13 +89,15 @@ class _Kernels:
             line=place_text(value),
             equations=tuple(line for line in call.kernel.equation.split("\n") if line),
             code=call.kernel.name,
+            flops=(call_operations(call).evaluate(self.sizes) or 0) * turns,
             nbytes=sum(nbytes(self.plan.graph.nodes[v], self.sizes) for v in {*call.reads, *call.writes}),
+            threads=self.threads.get(call.kernel.name, ""),
         )
+        if self.measured is not None:
+            seconds, floor = self.measured.calls.get(order, (0.0, 0.0))
+            drawn = replace(drawn, seconds=seconds, floor=floor)
         self._connect(call, id, path)
-        before = self.nodes.get(id)
-        self.nodes[id] = (
-            drawn if before is None else replace(before, times=before.times + 1, nbytes=before.nbytes + drawn.nbytes)
-        )
+        self.nodes[id] = together(self.nodes[id], drawn) if id in self.nodes else drawn
 
     def _connect(self, call: Call, id: str, path: str) -> None:
         for value in call.reads:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from archspec.ir.graph import BOOL, Graph, Node
-from archspec.ir.sizes import ZERO, Size, product
+from archspec.ir.sizes import ZERO, Axis, Size, product
 from archspec.ops import OPS
+from archspec.plan.kernel import Call
 
 FREE = frozenset({"copy", "stop_gradient", "number", "where", "dropout", "noise"})
 COUNTED = frozenset({"map", "reduce", "contract", "scatter"})
@@ -26,6 +27,31 @@ def operations(node: Node) -> Size:
         return product(a for k, a in enumerate(node.loops) if k != along)
     each = 2 if kind == "contract" else 1
     return product(node.loops) * Size.number(each)
+
+
+def call_operations(call: Call) -> Size:
+    """The operations of one call of a kernel, those that it does again included."""
+    return total(operations(node) for node in call.inside)
+
+
+def call_nbytes(call: Call, sizes: Mapping[str, int], float_nbytes: int) -> int:
+    """The bytes that a call must read and write: its buffers, of a table no more than there are points to look up."""
+    points = max((_points(node).evaluate(sizes) or 0 for node in call.inside), default=0)
+    each = {"int": 8, "bool": 1}
+    buffers = [p for p in call.kernel.parameters if p.kind == "buffer"]
+    counts = [product(Axis(n) for n in p.shape).evaluate(sizes) or 0 for p in buffers]
+    return sum(min(n, points) * each.get(p.dtype, float_nbytes) for n, p in zip(counts, buffers, strict=True))
+
+
+def node_shares(call: Call, sizes: Mapping[str, int]) -> list[tuple[Node, float]]:
+    """How much of a call belongs to each node that it computes: by their operations, evenly where there are none."""
+    counts = [operations(node).evaluate(sizes) or 0 for node in call.inside]
+    whole = sum(counts)
+    return [(node, n / whole if whole else 1 / len(counts)) for node, n in zip(call.inside, counts, strict=True)]
+
+
+def _points(node: Node) -> Size:
+    return product(node.axes) if node.op == "gather" else product(node.loops)
 
 
 def operations_of(graph: Graph, role: str) -> Size:

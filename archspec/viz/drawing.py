@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-from archspec.records import as_dict, field, record
+from archspec.records import as_dict, field, record, replace
 
 
 @record
@@ -32,6 +32,8 @@ class Node:
     `times`      how many of the program's it stands for; the figures are those of all of them
     `equations`  what it computes; `gradient` those of its gradient
     `code`       the name of its kernel among the drawing's sources
+    `threads`    how its kernel is shared among threads
+    `seconds`    its time in a step, where it was measured; `floor` the least that its kernel could take
     """
 
     id: str
@@ -49,6 +51,22 @@ class Node:
     parameters: int = 0
     flops: int = 0
     nbytes: int = 0
+    threads: str = ""
+    seconds: float = 0.0
+    floor: float = 0.0
+
+
+def together(first: Node, other: Node) -> Node:
+    """A node that stands for one more of the program's."""
+    return replace(
+        first,
+        times=first.times + other.times,
+        parameters=first.parameters + other.parameters,
+        flops=first.flops + other.flops,
+        nbytes=first.nbytes + other.nbytes,
+        seconds=first.seconds + other.seconds,
+        floor=first.floor + other.floor,
+    )
 
 
 @record
@@ -96,17 +114,19 @@ class Arena:
 
 @record
 class Drawing:
-    """Everything that a page shows. `sources` has the code of each kernel by name."""
+    """Everything that a page shows. `sources` has the code of each kernel by name, `step` the parts of a step in seconds."""
 
     title: str
     sizes: Mapping[str, int]
     views: tuple[View, ...]
     arena: Arena | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
+    step: Mapping[str, float] = field(default_factory=dict)
 
     def data(self) -> dict[str, Any]:
         """The drawing as JSON holds it, with fields that say nothing left out."""
-        made: dict[str, Any] = _plain({**_fields(self), "sizes": dict(self.sizes), "sources": dict(self.sources)})
+        maps = {"sizes": dict(self.sizes), "sources": dict(self.sources), "step": dict(self.step)}
+        made: dict[str, Any] = _plain({**_fields(self), **maps})
         return made
 
 

@@ -7,18 +7,25 @@ from collections.abc import Mapping, Sequence
 from archspec.ir.graph import BOOL, INT, Graph
 from archspec.ir.graph import Node as Value
 from archspec.ir.sizes import product
-from archspec.records import replace
 from archspec.viz.blocks import Block, block_path
 from archspec.viz.cost import operations
-from archspec.viz.drawing import Edge, Node, View
+from archspec.viz.drawing import Edge, Node, View, together
 from archspec.viz.equations import Equation, equations
 from archspec.viz.folding import Folding, boxes_of, folding
+from archspec.viz.measured import Measured
 from archspec.viz.notation import arch
 
 
-def graph_view(name: str, title: str, graph: Graph, blocks: Sequence[Block], sizes: Mapping[str, int]) -> View:
+def graph_view(
+    name: str,
+    title: str,
+    graph: Graph,
+    blocks: Sequence[Block],
+    sizes: Mapping[str, int],
+    measured: Measured | None = None,
+) -> View:
     """A graph, forward alone or with its gradient. Copies that a `repeat` makes are drawn once."""
-    return _Drawer(graph, folding(blocks), sizes).view(name, title, blocks)
+    return _Drawer(graph, folding(blocks), sizes, measured).view(name, title, blocks)
 
 
 def nbytes(node: Value, sizes: Mapping[str, int], float_nbytes: int = 4) -> int:
@@ -40,8 +47,8 @@ def place_text(node: Value) -> str:
 class _Drawer:
     """`ids` has the node that each value is drawn as, `blocks` the path of the block that it stands in, unfolded."""
 
-    def __init__(self, graph: Graph, fold: Folding, sizes: Mapping[str, int]) -> None:
-        self.graph, self.fold, self.sizes = graph, fold, sizes
+    def __init__(self, graph: Graph, fold: Folding, sizes: Mapping[str, int], measured: Measured | None) -> None:
+        self.graph, self.fold, self.sizes, self.measured = graph, fold, sizes, measured
         self.forward = {n.origin.full_name: n for n in graph.nodes if n.origin.role == "forward"}
         self.lines: dict[int, list[Equation]] = {}
         for equation in equations(graph):
@@ -51,12 +58,17 @@ class _Drawer:
         self.keys: dict[object, str] = {}
         self.seen: dict[object, int] = {}
         self.nodes: dict[str, Node] = {}
+        self.seconds: Mapping[int, float] = {}
 
     def view(self, name: str, title: str, blocks: Sequence[Block]) -> View:
         given = {*self.graph.inputs.values(), *self.graph.weights.values()}
         read = {v for lines in self.lines.values() for e in lines for v in e.reads}
         gradients = self._gradients()
-        for value in sorted({*self.lines, *(given & read)}):
+        drawn = sorted({*self.lines, *(given & read)})
+        if self.measured is not None:
+            inside = {v: value for value in drawn for e in self.lines.get(value, ()) for v in e.inside}
+            self.seconds = self.measured.values(graph=self.graph, drawn={**inside, **{v: v for v in drawn}})
+        for value in drawn:
             self._draw(value, gradients.get(value, ()))
         boxes = boxes_of((n.parent for n in self.nodes.values()), blocks)
         return View(name, title, boxes, tuple(self.nodes.values()), self._edges())
@@ -81,7 +93,7 @@ class _Drawer:
         id = self.keys.setdefault((alike, number), f"n{len(self.keys)}")
         self.ids[value], self.blocks[value] = id, path
         drawn = self._node(value, id, alike[0], label, gradient)
-        self.nodes[id] = _together(self.nodes[id], drawn) if id in self.nodes else drawn
+        self.nodes[id] = together(self.nodes[id], drawn) if id in self.nodes else drawn
 
     def _block(self, node: Value) -> str:
         """The block of a node; a backward node stands in that of the forward node whose gradient it makes."""
@@ -111,6 +123,7 @@ class _Drawer:
             parameters=(product(node.axes).evaluate(self.sizes) or 0) if node.op == "weight" else 0,
             flops=sum(work),
             nbytes=nbytes(node, self.sizes),
+            seconds=self.seconds.get(value, 0.0),
         )
 
     def _edges(self) -> tuple[Edge, ...]:
@@ -136,14 +149,3 @@ class _Drawer:
 
 def _equation(equation: Equation) -> str:
     return f"{arch(equation.left)} = {arch(equation.right)}"
-
-
-def _together(first: Node, other: Node) -> Node:
-    """A node that stands for one value more."""
-    return replace(
-        first,
-        times=first.times + other.times,
-        parameters=first.parameters + other.parameters,
-        flops=first.flops + other.flops,
-        nbytes=first.nbytes + other.nbytes,
-    )

@@ -9,8 +9,12 @@ const START_NODES = 26; // boxes are opened from the outside in while no more th
 const LEAST_ZOOM = 0.6; // a wider picture is scrolled
 const MANY_EDGES = 300; // above, dot works with less care
 const TOO_MANY_EDGES = 1500; // above, dot takes longer than people wait: layers and boxes give way to springs
-const FIGURES = { parameters: "parameters", flops: "FLOPs", nbytes: "bytes" };
-const state = { view: 0, overlay: "", sizes: false, chosen: null, zoom: 1 };
+const FIGURES = { parameters: "parameters", flops: "FLOPs", nbytes: "bytes", seconds: "time" };
+const SUMS = [...Object.keys(FIGURES), "floor"];
+const PARTS = { step: "step", kernels: "kernels", driver: "between kernels", host: "around kernels", plain: "step without clocks" };
+const NOTHING = Object.fromEntries(SUMS.map((figure) => [figure, 0]));
+const measured = !!drawing.step.step;
+const state = { view: 0, overlay: measured ? "seconds" : "", sizes: false, chosen: null, zoom: 1 };
 let engine = null;
 const complaints = []; // what the engine says of a layout
 
@@ -28,16 +32,29 @@ function short(number) {
   return String(number);
 }
 
+function time_text(seconds) {
+  for (const [unit, size] of [["s", 1], ["ms", 1e-3], ["µs", 1e-6]]) {
+    if (seconds >= size) return (seconds / size).toPrecision(3) + " " + unit;
+  }
+  return (seconds * 1e9).toFixed(0) + " ns";
+}
+
+const percent = (share) => (100 * share).toPrecision(share < 0.1 ? 2 : 3) + " %";
+
+// A figure as the picture says it, and as the panel beside it does.
+const brief = (figure, number) => (figure === "seconds" ? time_text(number) : short(number) + " " + FIGURES[figure]);
+const whole = (figure, number) => (figure === "seconds" ? time_text(number) + ", " + percent(number / drawing.step.step) + " of the step" : number.toLocaleString("en"));
+
 // --- views: who lies in what, and what each box sums up to -----------------------------------------------------------
 
 function prepare(view) {
-  const boxes = new Map(view.boxes.map((b) => [b.id, { times: 1, line: "", ...b, inside: [], boxes: [], parameters: 0, flops: 0, nbytes: 0 }]));
-  const nodes = new Map(view.nodes.map((n) => [n.id, { times: 1, shape: "", sizes: "", parameters: 0, flops: 0, nbytes: 0, ...n }]));
+  const boxes = new Map(view.boxes.map((b) => [b.id, { times: 1, line: "", ...b, inside: [], boxes: [], ...NOTHING }]));
+  const nodes = new Map(view.nodes.map((n) => [n.id, { times: 1, shape: "", sizes: "", ...NOTHING, ...n }]));
   for (const box of boxes.values()) if (boxes.has(box.parent)) boxes.get(box.parent).boxes.push(box.id);
   for (const node of nodes.values()) {
     if (boxes.has(node.parent)) boxes.get(node.parent).inside.push(node.id);
     for (let p = node.parent; boxes.has(p); p = boxes.get(p).parent) {
-      for (const figure of Object.keys(FIGURES)) boxes.get(p)[figure] += node[figure];
+      for (const figure of SUMS) boxes.get(p)[figure] += node[figure];
     }
   }
   const prepared = { ...view, boxes, nodes, open: new Set() };
@@ -84,10 +101,11 @@ function times(view, item) {
 }
 
 function node_label(view, item, is_box) {
-  const figure = state.overlay && item[state.overlay] ? "\n" + short(item[state.overlay]) + " " + FIGURES[state.overlay] : "";
+  const figure = state.overlay && item[state.overlay] ? "\n" + brief(state.overlay, item[state.overlay]) : "";
+  const threads = item.threads ? "\n" + item.threads : "";
   const shape = is_box ? "" : state.sizes ? item.sizes : item.shape;
   const mark = is_box ? "▸ " : view.name === "compiled" ? item.order + 1 + ". " : ""; // kernels run in this order
-  return literal(mark + item.label + times(view, item) + (shape ? "  " + shape : "") + figure);
+  return literal(mark + item.label + times(view, item) + (shape ? "  " + shape : "") + threads + figure);
 }
 
 function drawn_node(view, id) {
@@ -176,7 +194,7 @@ function laid_out(graph) {
 function prepare_group(view, group) {
   const id = group.id.slice(2);
   const item = view.boxes.get(id) || view.nodes.get(id);
-  const most = Math.max(...[...view.nodes.values(), ...view.boxes.values()].map((n) => n[state.overlay] || 0), 1);
+  const most = Math.max(...[...view.nodes.values(), ...view.boxes.values()].map((n) => n[state.overlay] || 0), 1e-12);
   if (state.overlay) group.style.setProperty("--share", Math.sqrt((item[state.overlay] || 0) / most));
   group.classList.toggle("chosen", id === state.chosen);
   group.setAttribute("tabindex", "0");
@@ -244,16 +262,21 @@ function details() {
 function about() {
   const sizes = Object.entries(drawing.sizes).map(([name, size]) => name + " = " + size.toLocaleString("en"));
   const keys = [["/", "search"], ["1 … " + names.length, "views"], ["Tab, Enter", "walk and unfold"], ["e, c", "unfold, fold all"], ["+, -", "zoom"], ["d", "light or dark"]];
-  return [element("h2", drawing.title), listing([["sizes", sizes.join(", ") || "none"]]), ...totals(), element("h3", "Keys"), listing(keys)];
+  return [element("h2", drawing.title), listing([["sizes", sizes.join(", ") || "none"]]), ...totals(), ...step_parts(), element("h3", "Keys"), listing(keys)];
+}
+
+function step_parts() {
+  if (!measured) return [];
+  return [element("h3", "A step, measured"), listing(Object.entries(PARTS).map(([part, name]) => [name, time_text(drawing.step[part])]))];
 }
 
 function totals() {
   if (!current()) return arena_totals();
   const sums = Object.keys(FIGURES).map((figure) => {
     const total = [...current().nodes.values()].reduce((sum, n) => sum + n[figure], 0);
-    return [FIGURES[figure], total.toLocaleString("en")];
+    return [FIGURES[figure], total ? whole(figure, total) : ""];
   });
-  return [element("h3", "In this view"), listing(sums.filter(([, text]) => text !== "0"))];
+  return [element("h3", "In this view"), listing(sums.filter(([, text]) => text))];
 }
 
 function arena_totals() {
@@ -271,7 +294,8 @@ function item_details(view, item) {
   const is_box = view.boxes.has(item.id), parts = [element("h2", item.label)];
   const path = is_box ? item.id : [item.parent, item.label].filter(Boolean).join("/");
   const rows = [["path", path], ["shape", item.shape], ["sizes", item.sizes], ["copies", item.times > 1 ? String(item.times) : ""]];
-  for (const [figure, name] of Object.entries(FIGURES)) rows.push([name, item[figure] ? item[figure].toLocaleString("en") : ""]);
+  for (const [figure, name] of Object.entries(FIGURES)) rows.push([name, item[figure] ? whole(figure, item[figure]) : ""]);
+  rows.push(["of the floor", item.floor && item.seconds ? percent(item.floor / item.seconds) : ""], ["threads share", item.threads || ""]);
   parts.push(listing(rows.filter(([, text]) => text)));
   if (is_box) parts.push(fold_button(view, item));
   for (const [title, text] of [["Spec", item.line], ["Equation", (item.equations || []).join("\n")], ["Gradient", gradient_of(item)]]) {
@@ -408,6 +432,8 @@ function connect() {
     tab.addEventListener("click", () => select_view(k));
     at("views").append(tab);
   });
+  if (measured) at("overlay").append(element("option", "time", { value: "seconds" }));
+  at("overlay").value = state.overlay;
   at("search").addEventListener("input", search);
   at("overlay").addEventListener("change", (event) => { state.overlay = event.target.value; show(); });
   at("sizes").addEventListener("change", (event) => { state.sizes = event.target.checked; show(); });

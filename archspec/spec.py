@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import networkx
 
     from archspec.data import Dataset
+    from archspec.notebook import View
     from archspec.runtime.program import Program
 
 PathLike = str | Path
@@ -80,10 +81,20 @@ class Spec:
         `stage` is syntax, graph, backward, optimised, plan or code.
         """
         from archspec.inspect import stage_graph
+        from archspec.networks import StageGraph
+
+        view = self.view(stage, dims, model)
+        graph = StageGraph(stage_graph(self, stage, dims, model))
+        graph.view = view
+        return graph
+
+    def view(self, stage: str = "graph", dims: Mapping[str, int] | None = None, model: str | None = None) -> View:
+        """A stage to look at: in a notebook by itself, and as `.text` or `.svg`."""
+        from archspec.notebook import View
 
         if stage not in STAGES:
             raise ArchError(Diagnostic("U03", f"unknown stage `{stage}`", hints=did_you_mean(stage, STAGES)))
-        return stage_graph(self, stage, dims, model)
+        return View(self, stage, dims, model)
 
     def compile(
         self,
@@ -101,6 +112,11 @@ class Spec:
             dims = self.data(seed).dims
         stages = self.stages(dims, model)
         return make_program(stages, options, total_steps or stages.training.steps)
+
+    def _repr_html_(self) -> str:
+        from archspec.notebook import spec_html
+
+        return spec_html(self)
 
     def __repr__(self) -> str:
         models = ", ".join(m.name for m in self.file.models())

@@ -46,11 +46,6 @@ class Run:
 
         return run_html(self)
 
-    def _repr_html_(self) -> str:
-        from archspec.notebook import run_html
-
-        return run_html(self)
-
 
 class Silent:
     """A reporter that says nothing."""

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from archspec.diagnostics import ArchError
     from archspec.running import Run, run
     from archspec.spec import Spec, load, loads
+    from archspec.trained.saved import open_run
 
-__all__ = ["ArchError", "Run", "Spec", "__version__", "load", "loads", "run"]
+__all__ = ["ArchError", "Run", "Spec", "__version__", "load", "loads", "open_run", "run"]
 
 _HOMES = {
     "ArchError": "archspec.diagnostics",
@@ -19,6 +20,7 @@ _HOMES = {
     "Spec": "archspec.spec",
     "load": "archspec.spec",
     "loads": "archspec.spec",
+    "open_run": "archspec.trained.saved",
     "run": "archspec.running",
 }
 

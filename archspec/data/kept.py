@@ -9,12 +9,15 @@ Vocabularies and classes are kept once, by their axis.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 import numpy as np
 
+from archspec.data.cells import Categories
 from archspec.data.dataset import Dataset, Field, Origin
+from archspec.data.fit import evaluate
 from archspec.data.functions import EVERY_SOURCE
 from archspec.data.recipe import (
     Apply,
@@ -24,11 +27,14 @@ from archspec.data.recipe import (
     Labels,
     NumberColumns,
     Recipe,
+    columns_of,
     combine,
+    leaves,
 )
 from archspec.data.sequences import SEQUENCES
+from archspec.data.tables import Numbers, Rows
 from archspec.data.transforms import OPERATORS, TRANSFORMS
-from archspec.diagnostics import Span
+from archspec.diagnostics import ArchError, Span
 from archspec.records import replace
 
 NOWHERE = cast(Span, None)
@@ -52,6 +58,7 @@ def restored(record: Kept, dims: Mapping[str, int], classes: Classes) -> Dataset
     fields = tuple(_field(field, classes) for field in record["fields"])
     for field in fields:
         _check_sources(field.recipe, sources)
+        _try_out(field.recipe)
     return Dataset(fields, {}, dims, classes, 0, str(record["axis"]), sources)
 
 
@@ -110,7 +117,7 @@ def _field(record: Kept, classes: Classes) -> Field:
 
 
 def _recipe(record: Kept, depth: int) -> Recipe:
-    kind = next(iter(record))
+    kind = next(iter(record), "")
     if depth > 200:
         raise ValueError("too deep")
     return _READERS[kind](record, depth + 1)
@@ -161,6 +168,26 @@ def _check_sources(recipe: Recipe, sources: Mapping[str, Origin]) -> None:
             _check_sources(part, sources)
     elif not isinstance(recipe, Constant) and recipe.source not in sources:
         raise KeyError(recipe.source)
+
+
+def _try_out(recipe: Recipe) -> None:
+    """Runs a recipe on a row of ones, so that a state of another shape is found here; what the ones are refused for is not."""
+    if isinstance(recipe, Labels | Encoded):
+        return
+    columns: dict[str, set[str]] = {}
+    for leaf in leaves(recipe):
+        columns.setdefault(leaf.source, set()).update(columns_of(leaf))
+    with suppress(ArchError):
+        evaluate(recipe, {source: _ones(names) for source, names in columns.items()}, None)
+
+
+def _ones(names: Iterable[str]) -> Rows:
+    one = np.zeros(1, np.int64)
+    return Rows(
+        {"train": ("", one + 1)},
+        {name: Numbers(np.ones(1), None) for name in names},
+        {name: Categories(one, ("1",)) for name in names},
+    )
 
 
 def _frozen(value: Any) -> Any:

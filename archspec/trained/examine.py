@@ -57,7 +57,7 @@ def examine(program: Program, stages: Stages, file: SpecFile, data: Dataset, arr
     rows = data.parts[part]
     target = targets(file, stages, data)[0]
     record: dict[str, Any] = {"part": part, "rows": len(rows)}
-    if target.kind in (CLASSES, SCORES) and target.field is not None and target.labels:
+    if target.kind in (CLASSES, SCORES) and target.labels and target.field is not None and target.field.name in arrays:
         record["confusion"] = _confusion(program, target, arrays, rows[:MOST_COUNTED])
     budget = max(LEAST_EXAMINED, program.steps_done * stages.training.batch // SHARE_EXAMINED)
     picked = _spread(rows, min(MOST_EXAMINED, budget))

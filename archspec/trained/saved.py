@@ -43,17 +43,19 @@ class SavedRun:
 
         Axes that were cut to one length in training, by `windows`, are open again where the model allows that.
         """
-        dims = dict(self.data.dims)
-        cut = {f.axes[1] for f in self.data.fields if isinstance(f.recipe, Encoded) and f.recipe.arrangement == "windows"}
-        try:
-            stages = self.spec.stages({n: s for n, s in dims.items() if n not in cut}, self.model)
-            weights = [a for w in stages.graph.specs.values() for a in w.axes]
-            if any(stages.graph.size(axis) is None for axis in weights):
-                raise ArchError(())
-        except ArchError:
-            stages = self.spec.stages(dims, self.model)
+        stages = self._opened() or self.spec.stages(self.data.dims, self.model)
         lowered = stages.lowered
         return Stages(replace(lowered, graph=watching(lowered.graph, watch))) if watch else stages
+
+    def _opened(self) -> Stages | None:
+        """The model with those axes open; None where a weight or an equation needs their length."""
+        cut = {f.axes[1] for f in self.data.fields if isinstance(f.recipe, Encoded) and f.recipe.arrangement == "windows"}
+        try:
+            stages = self.spec.stages({n: s for n, s in self.data.dims.items() if n not in cut}, self.model)
+            known = all(stages.graph.size(a) is not None for w in stages.graph.specs.values() for a in w.axes)
+        except ArchError:
+            return None
+        return stages if known else None
 
     def program(self, stages: Stages, threads: int = 1) -> Program:
         """The program with the weights of the run."""
@@ -68,8 +70,9 @@ class SavedRun:
         return Options(options["precision"], "cpu", threads, options["seed"])
 
 
-def open_run(folder: Path) -> SavedRun:
+def open_run(folder: Path | str) -> SavedRun:
     """The run in a folder. Raises ArchError where it holds none, or one that is damaged."""
+    folder = Path(folder)
     source = Source(str(folder / "spec.arch"), _text(folder / "spec.arch"))
     settings, kept = _json(folder / "settings.json"), _json(folder / "data.json")
     try:
@@ -79,7 +82,7 @@ def open_run(folder: Path) -> SavedRun:
         options = settings["options"]
         given = (dict(settings["set"]), str(settings["model"]), str(options["precision"]), int(options["seed"]))
         data = restored(kept, dims, classes)
-    except (KeyError, ValueError, TypeError, AttributeError, IndexError, RecursionError):
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError, RecursionError):
         raise damaged(folder) from None
     return SavedRun(folder, Spec(load_texts(source, texts), folder, given[0]), settings, given[1], data)
 

@@ -107,3 +107,36 @@ def test_files_that_are_no_such_files(tmp_path: Path, parts: tuple[Path, dict[st
     with pytest.raises(ArchError):
         saved = open_run(tmp_path)
         saved.program(saved.stages())
+
+
+FLAT = """
+dim B, T, V
+model after(ids[B,T]: V) -> z[B,V] {
+  z = flatten[T,V](one_hot(ids)) |> linear(V)
+}
+data {
+  source = text("reviews.txt")
+  ids[B,T]: V, next[B,T]: V = source |> chars |> windows(3)
+}
+train {
+  loss = mean(z^2)
+  steps = 2
+}
+"""
+
+
+def test_a_model_that_needs_its_length_keeps_it(tmp_path: Path) -> None:
+    """`windows` cuts texts to one length; a weight over that axis cannot do with another."""
+    trained(tmp_path / "spec", FLAT)
+    saved = open_run(tmp_path / "spec" / "run")
+    program = saved.program(saved.stages())
+    assert program.forward(ids=np.array([[1, 2, 3]]))["z"].shape[0] == 1
+    with pytest.raises(ArchError, match="has 3 along T and is given 2"):
+        program.forward(ids=np.array([[1, 2]]))
+
+
+def test_a_language_model_reads_texts_of_any_length(tmp_path: Path) -> None:
+    text = FLAT.replace("z[B,V]", "z[B,T,V]").replace("flatten[T,V](one_hot(ids)) |> linear(V)", "ids |> embed(V)")
+    trained(tmp_path / "spec", text.replace("mean(z^2)", "cross_entropy(z, next)"))
+    saved = open_run(tmp_path / "spec" / "run")
+    assert saved.program(saved.stages()).forward(ids=np.array([[1, 2, 3, 4, 5]]))["z"].shape[1] == 5

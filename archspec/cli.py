@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     _run_parser(commands.add_parser("run", help="train a spec on its data"))
     _check_parser(commands.add_parser("check", help="find every mistake in a spec without running it"))
     _show_parser(commands.add_parser("show", help="print a spec's blocks and their cost, or any stage of its compilation"))
-    _viz_parser(commands.add_parser("viz", help="draw a spec: a page to look around in, SVG, DOT or JSON"))
+    _viz_parser(commands.add_parser("viz", help="draw a spec: a page to look around in, a picture, DOT or JSON"))
     _report_parser(commands.add_parser("report", help="curves and figures of runs, side by side where there are several"))
     watch_parser(commands.add_parser("watch", help="look at attention and other tensors of a trained model for an input"))
     predict_parser(commands.add_parser("predict", help="what a trained model says about texts or rows"))
@@ -126,8 +126,8 @@ def _show_parser(parser: argparse.ArgumentParser) -> None:
 
 def _viz_parser(parser: argparse.ArgumentParser) -> None:
     _common(parser)
-    parser.add_argument("-o", "--out", type=Path, help="NAME.html, .svg, .dot or .json (default: the spec's name, .html)")
-    parser.add_argument("--stage", choices=("graph", "backward", "plan"), help="this view alone; SVG and DOT show one, `graph`")
+    parser.add_argument("-o", "--out", type=Path, help="NAME.html, .svg, .png, .dot or .json (default: the spec's name, .html)")
+    parser.add_argument("--stage", choices=("graph", "backward", "plan"), help="this view alone; pictures and DOT show one, `graph`")
     parser.add_argument("--size", action="append", default=[], metavar="AXIS=N", help="the size of an open axis, such as B=32")
     parser.add_argument("--profile", type=Path, metavar="FILE", help="the profile.json of a run: shows where the time went")
     parser.add_argument("--precision", choices=("f32", "f64"), default="f32")
@@ -257,7 +257,7 @@ def _parse_size(text: str) -> tuple[str, int]:
 
 
 def _viz(options: argparse.Namespace) -> int:
-    from archspec.drawn import drawn_text
+    from archspec.drawn import drawn_file
     from archspec.profile import read_profile
     from archspec.runtime.checkpoint import write_whole
 
@@ -266,8 +266,7 @@ def _viz(options: argparse.Namespace) -> int:
     sizes = dict(_parse_size(s) for s in options.size)
     profile = read_profile(options.profile) if options.profile is not None else None
     stages = spec.stages(_dims(spec), options.model)
-    text = drawn_text(path.suffix, stages, sizes, options.stage, options.precision, profile)
-    write_whole(path, text.encode())
+    write_whole(path, drawn_file(path.suffix, stages, sizes, options.stage, options.precision, profile))
     print(f"saved in {path}")
     return DONE
 

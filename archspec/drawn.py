@@ -90,20 +90,38 @@ def _json(drawn: Drawing) -> str:
     return json.dumps(drawn.data(), ensure_ascii=False, indent=1) + "\n"
 
 
-FORMATS: dict[str, Callable[[Drawing], str]] = {".html": _html, ".svg": _svg, ".dot": _dot, ".json": _json}
+def _png(drawn: Drawing) -> bytes:
+    from archspec.viz.engine import png
+
+    return png(_svg(drawn))
 
 
-def drawn_text(
+FORMATS: dict[str, Callable[[Drawing], str | bytes]] = {
+    ".html": _html,
+    ".svg": _svg,
+    ".png": _png,
+    ".dot": _dot,
+    ".json": _json,
+}
+
+
+def drawn_file(
     suffix: str,
     stages: Stages,
     given: Mapping[str, int],
     stage: str | None,
     precision: str = "f32",
     profile: Profile | None = None,
-) -> str:
-    """A model in the format of a suffix. A page has all views where no `stage` is asked for; SVG and DOT have one."""
+) -> bytes:
+    """A model in the format of a suffix. A page has all views where no `stage` is asked for; a picture and DOT have one."""
     if suffix not in FORMATS:
         hints = did_you_mean(suffix, FORMATS)
         raise ArchError(Diagnostic("U01", f"`{suffix}` is not a format that drawings are written in", hints=hints))
     every = tuple(VIEWS) if suffix in (".html", ".json") else ("graph",)
-    return FORMATS[suffix](drawing(stages, given, (stage,) if stage else every, precision, profile))
+    made = FORMATS[suffix](drawing(stages, given, (stage,) if stage else every, precision, profile))
+    return made if isinstance(made, bytes) else made.encode()
+
+
+def drawn_text(suffix: str, stages: Stages, given: Mapping[str, int], stage: str | None, precision: str = "f32") -> str:
+    """The same for a format that is text."""
+    return drawn_file(suffix, stages, given, stage, precision).decode()

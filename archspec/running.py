@@ -277,11 +277,11 @@ def _write_report(folder: Path) -> None:
 
 
 def _write_profile(folder: Path, profiler: Profiler, stages: Any, precision: str) -> Mapping[str, Any]:
-    from archspec.drawn import drawn_text
+    from archspec.drawn import drawn_file
     from archspec.profile import profile_data
     from archspec.runtime.checkpoint import write_whole
 
     made = profile_data(profiler, precision)
     write_whole(folder / "profile.json", json.dumps(made, indent=1, ensure_ascii=False).encode())
-    write_whole(folder / "graph.html", drawn_text(".html", stages, {}, None, precision, made).encode())
+    write_whole(folder / "graph.html", drawn_file(".html", stages, {}, None, precision, made))
     return made

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from archspec.ir.text import node_names
 from archspec.plan import Plan, lay_out
-from archspec.plan.kernel import Call, Item
+from archspec.plan.kernel import Call, Item, Loop
 from archspec.records import field, record, replace
 from archspec.viz.blocks import Block, block_path
 from archspec.viz.cost import call_operations
-from archspec.viz.drawing import Arena, Bar, Box, Edge, Node, View, together
-from archspec.viz.folding import Folding, boxes_of, folding
+from archspec.viz.drawing import Arena, Bar, Box, Node, View, together
+from archspec.viz.folding import Copies, Folding, boxes_of, folding
 from archspec.viz.graphs import nbytes, numbers, place_text
 from archspec.viz.measured import Measured
 
@@ -27,7 +27,8 @@ def compiled_view(
 
     `threads` says for each kernel by name how it is shared among threads.
     """
-    return _Kernels(plan, folding(blocks), sizes, threads, measured).view(blocks)
+    fold = folding(blocks)
+    return _Kernels(plan, fold, sizes, threads, measured, Copies(fold)).view(blocks)
 
 
 @record(frozen=False)
@@ -37,51 +38,59 @@ class _Kernels:
     sizes: Mapping[str, int]
     threads: Mapping[str, str]
     measured: Measured | None
+    copies: Copies
     nodes: dict[str, Node] = field(default_factory=dict)
-    loops: list[Box] = field(default_factory=list)
+    loops: dict[str, Box] = field(default_factory=dict)
     keys: dict[object, str] = field(default_factory=dict)
     seen: dict[object, int] = field(default_factory=dict)
+    orders: dict[str, dict[int, int]] = field(default_factory=dict)
     writers: dict[int, tuple[str, str]] = field(default_factory=dict)
-    edges: dict[tuple[str, str], Edge] = field(default_factory=dict)
 
     def view(self, blocks: Sequence[Block]) -> View:
-        for order, (call, loop, turns) in enumerate(self._calls(self.plan.items, "", 1)):
-            self._draw(call, loop, turns, order)
-        paths = [n.parent for n in self.nodes.values() if not n.parent.startswith(_LOOP)]
-        around = [box.parent for box in self.loops if not box.parent.startswith(_LOOP)]
-        boxes = (*boxes_of([*paths, *around], blocks), *self.loops)
-        return View("compiled", "Compiled", boxes, tuple(self.nodes.values()), tuple(self.edges.values()))
+        for order, (call, place, turns) in enumerate(self._calls(self.plan.items, None, 1)):
+            self._draw(call, place, turns, order)
+        paths = [n.parent for n in self.nodes.values() if n.parent not in self.loops]
+        around = [box.parent for box in self.loops.values() if box.parent not in self.loops]
+        boxes = (*boxes_of([*paths, *around], blocks), *self.loops.values())
+        nodes = tuple(replace(n, copies=self.copies.of_node(id), orders=self._orders(id)) for id, n in self.nodes.items())
+        return View("compiled", "Compiled", boxes, nodes, self.copies.drawn())
 
-    def _calls(self, items: Sequence[Item], loop: str, turns: int) -> Iterator[tuple[Call, str, int]]:
-        """Each call with the loop that it stands in and how often that makes it."""
+    def _orders(self, id: str) -> tuple[int, ...]:
+        found = self.orders[id]
+        return tuple(found[copy] for copy in sorted(found)) if len(found) > 1 else ()
+
+    def _calls(self, items: Sequence[Item], loop: _Place | None, turns: int) -> Iterator[tuple[Call, _Place, int]]:
+        """Each call with the place where it is drawn and how often the loops around it make it."""
         for item in items:
             if isinstance(item, Call):
-                yield item, loop, turns
-                continue
-            id = f"{_LOOP}{len(self.loops)}"
-            around = loop or self._loop_parent(item.items)
-            direction = " backwards" if item.reverse else ""
-            self.loops.append(Box(id, f"{item.extent} steps{direction}", around))
-            yield from self._calls(item.items, id, turns * (item.extent.evaluate(self.sizes) or 0))
+                path = block_path(self.plan.graph.nodes[item.writes[0]])
+                yield item, loop or _Place(self.fold.path(path), path), turns
+            else:
+                yield from self._calls(item.items, self._loop(item, loop), turns * (item.extent.evaluate(self.sizes) or 0))
 
-    def _loop_parent(self, items: Sequence[Item]) -> str:
-        """The box of a loop over time: that of the first kernel in it."""
-        first = next((i for i in items if isinstance(i, Call)), None)
-        return self._path(first).rpartition("/")[0] if first is not None and first.writes else ""
+    def _loop(self, loop: Loop, outer: _Place | None) -> _Place:
+        """The box of a loop over time: in the block around that of its first kernel; equal copies have one."""
+        first = next((i for i in loop.items if isinstance(i, Call)), None)
+        path = block_path(self.plan.graph.nodes[first.writes[0]]).rpartition("/")[0] if first is not None else ""
+        around = outer or _Place(self.fold.path(path), path)
+        label = f"{loop.extent} steps{' backwards' if loop.reverse else ''}"
+        id = self._id("loop over time ", around, label)
+        self.loops[id] = Box(id, label, around.parent)
+        return _Place(id, around.path)
 
-    def _path(self, call: Call) -> str:
-        return self.fold.path(block_path(self.plan.graph.nodes[call.writes[0]])) if call.writes else ""
+    def _id(self, kind: str, place: _Place, name: str) -> str:
+        """One name for what is the same in all copies: the first of its kind in each, the second, and so on."""
+        alike = (kind, place.parent, name)
+        number = self.seen[place.path, alike] = self.seen.get((place.path, alike), 0) + 1
+        return self.keys.setdefault((alike, number), f"{kind}{len(self.keys)}")
 
-    def _draw(self, call: Call, loop: str, turns: int, order: int) -> None:
+    def _draw(self, call: Call, place: _Place, turns: int, order: int) -> None:
         value = self.plan.graph.nodes[call.writes[0]]
-        path, folded = block_path(value), self._path(call)
-        alike = (loop or folded, call.kernel.name)
-        number = self.seen[path, alike] = self.seen.get((path, alike), 0) + 1
-        id = self.keys.setdefault((alike, number), f"k{len(self.keys)}")
+        id = self._id("k", place, call.kernel.name)
         drawn = Node(
             id,
             call.kernel.name,
-            loop or folded,
+            place.parent,
             "backward" if call.origin.role == "backward" else "kernel",
             order,
             value.shape,
@@ -96,19 +105,25 @@ class _Kernels:
         if self.measured is not None:
             seconds, floor = self.measured.calls.get(order, (0.0, 0.0))
             drawn = replace(drawn, seconds=seconds, floor=floor)
-        self._connect(call, id, path)
         self.nodes[id] = together(self.nodes[id], drawn) if id in self.nodes else drawn
+        self.copies.node(id, place.path)
+        self.orders.setdefault(id, {})[self.fold.number(place.path)] = order
+        self._connect(call, id, place.path)
 
     def _connect(self, call: Call, id: str, path: str) -> None:
         for value in call.reads:
             source, origin = self.writers.get(value, ("", ""))
-            copies = origin != path and self.fold.path(origin) == self.fold.path(path)
-            if source and source != id and not copies:
-                self.edges.setdefault((source, id), Edge(source, id, self.plan.graph.nodes[value].shape))
+            if source and (source, origin) != (id, path):
+                self.copies.edge((source, id), origin, path, self.plan.graph.nodes[value].shape)
         self.writers.update(dict.fromkeys(call.writes, (id, path)))
 
 
-_LOOP = "loop over time "
+@record
+class _Place:
+    """Where a kernel is drawn: `parent` is the box, `path` the block in the model, before copies are folded."""
+
+    parent: str
+    path: str
 
 
 def arena(plan: Plan, sizes: Mapping[str, int], float_nbytes: int) -> Arena:

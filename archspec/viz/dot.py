@@ -18,7 +18,7 @@ HEAD = """digraph {
 def dot(view: View) -> str:
     """The view as DOT."""
     lines = [HEAD, *_contents(view, "", "  ")]
-    lines += [f"  {quoted(e.source)} -> {quoted(e.target)}" for e in view.edges]
+    lines += [f"  {quoted(e.source)} -> {quoted(e.target)}" for e in view.edges if not e.across]
     return "\n".join([*lines, "}", ""])
 
 

@@ -32,6 +32,8 @@ class Node:
     `times`      how many of the program's it stands for; the figures are those of all of them
     `equations`  what it computes; `gradient` those of its gradient
     `code`       the name of its kernel among the drawing's sources
+    `copies`     which of the copies around it have it, () for all; they are numbered, the innermost repeat fastest
+    `orders`     its place in each of its copies, where there are several
     `threads`    how its kernel is shared among threads
     `seconds`    its time in a step, where it was measured; `floor` the least that its kernel could take
     """
@@ -51,6 +53,8 @@ class Node:
     parameters: int = 0
     flops: int = 0
     nbytes: int = 0
+    copies: tuple[int, ...] = ()
+    orders: tuple[int, ...] = ()
     threads: str = ""
     seconds: float = 0.0
     floor: float = 0.0
@@ -71,11 +75,14 @@ def together(first: Node, other: Node) -> Node:
 
 @record
 class Edge:
-    """A value on its way: `label` is its shape."""
+    """A value on its way: `label` is its shape. `copies` are the pairs of copies that it goes between, see `Copies.of_edge`;
+    `across`: always from one copy to another of what is drawn once."""
 
     source: str
     target: str
     label: str = ""
+    copies: tuple[tuple[int, ...], ...] = ()
+    across: bool = False
 
 
 @record
@@ -131,14 +138,16 @@ class Drawing:
 
 
 def _fields(drawing: Drawing) -> dict[str, Any]:
-    views = [{**as_dict(view), "boxes": _all(view.boxes), "nodes": _all(view.nodes)} for view in drawing.views]
+    parts = ("boxes", "nodes", "edges")
+    views = [{**as_dict(view), **{part: _all(getattr(view, part)) for part in parts}} for view in drawing.views]
     arena = None if drawing.arena is None else {**as_dict(drawing.arena), "sizes": dict(drawing.arena.sizes)}
     return {"title": drawing.title, "views": views, "arena": arena}
 
 
-def _all(items: tuple[Box, ...] | tuple[Node, ...]) -> list[dict[str, Any]]:
+def _all(items: tuple[Box, ...] | tuple[Node, ...] | tuple[Edge, ...]) -> list[dict[str, Any]]:
     return [
-        {k: v for k, v in as_dict(item).items() if v not in ("", 0, (), None) or k in ("parent", "order")} for item in items
+        {k: v for k, v in as_dict(item).items() if v not in ("", 0, (), None, False) or k in ("parent", "order")}
+        for item in items
     ]
 
 

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from archspec.ir.graph import BOOL, INT, Graph
 from archspec.ir.graph import Node as Value
 from archspec.ir.sizes import product
+from archspec.records import replace
 from archspec.viz.blocks import Block, block_path
 from archspec.viz.cost import operations
 from archspec.viz.drawing import Edge, Node, View, together
 from archspec.viz.equations import Equation, equations
-from archspec.viz.folding import Folding, boxes_of, folding
+from archspec.viz.folding import Copies, Folding, boxes_of, folding
 from archspec.viz.measured import Measured
 from archspec.viz.notation import arch
 
@@ -58,6 +59,7 @@ class _Drawer:
         self.keys: dict[object, str] = {}
         self.seen: dict[object, int] = {}
         self.nodes: dict[str, Node] = {}
+        self.copies = Copies(fold)
         self.seconds: Mapping[int, float] = {}
 
     def view(self, name: str, title: str, blocks: Sequence[Block]) -> View:
@@ -71,7 +73,8 @@ class _Drawer:
         for value in drawn:
             self._draw(value, gradients.get(value, ()))
         boxes = boxes_of((n.parent for n in self.nodes.values()), blocks)
-        return View(name, title, boxes, tuple(self.nodes.values()), self._edges())
+        nodes = tuple(replace(node, copies=self.copies.of_node(id)) for id, node in self.nodes.items())
+        return View(name, title, boxes, nodes, self._edges())
 
     def _gradients(self) -> dict[int, tuple[str, ...]]:
         """For each forward value the equations of its gradient."""
@@ -92,6 +95,7 @@ class _Drawer:
         number = self.seen[path, alike] = self.seen.get((path, alike), 0) + 1
         id = self.keys.setdefault((alike, number), f"n{len(self.keys)}")
         self.ids[value], self.blocks[value] = id, path
+        self.copies.node(id, path)
         drawn = self._node(value, id, alike[0], label, gradient)
         self.nodes[id] = together(self.nodes[id], drawn) if id in self.nodes else drawn
 
@@ -127,24 +131,12 @@ class _Drawer:
         )
 
     def _edges(self) -> tuple[Edge, ...]:
-        """Who reads what. An edge from copy to copy of one `repeat` would lead from the first copy to itself."""
-        edges: dict[tuple[str, str], Edge] = {}
+        """Who reads what."""
         for target, lines in self.lines.items():
             for source in (v for e in lines for v in e.reads):
                 ends = (self.ids[source], self.ids[target])
-                if not self._from_copy_to_copy(source, target):
-                    edges.setdefault(ends, Edge(*ends, self.graph.nodes[source].shape))
-        return tuple(edges.values())
-
-    def _from_copy_to_copy(self, source: int, target: int) -> bool:
-        """Whether two values lie in different copies of what is drawn once."""
-        pairs = zip(self.blocks[source].split("/"), self.blocks[target].split("/"), strict=False)
-        around = ""
-        for left, right in pairs:
-            if left != right:
-                return self.fold.path(f"{around}{left}") == self.fold.path(f"{around}{right}")
-            around += f"{left}/"
-        return False
+                self.copies.edge(ends, self.blocks[source], self.blocks[target], self.graph.nodes[source].shape)
+        return self.copies.drawn()
 
 
 def _equation(equation: Equation) -> str:

@@ -26,9 +26,8 @@ def asset(name: str) -> str:
 def page(drawing: Drawing) -> str:
     """The page of a drawing."""
     data = f'<script type="application/json" id="drawing">{data_block(drawing.data())}</script>'
-    return whole_page(
-        drawing.title, asset("page.css"), f"{asset('page.html')}{data}", (asset("viz-global.js"), asset("page.js"))
-    )
+    script = "\n".join(asset(name) for name in ("copies.js", "memory.js", "page.js"))
+    return whole_page(drawing.title, asset("page.css"), f"{asset('page.html')}{data}", (asset("viz-global.js"), script))
 
 
 def whole_page(title: str, style: str, body: str, scripts: tuple[str, ...] = ()) -> str:

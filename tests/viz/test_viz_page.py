@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from browser import Browser
 from support import REPOSITORY
 
 from archspec.cli import main
-from archspec.drawn import drawing, drawn_text
+from archspec.drawn import drawing, drawn_file
 from archspec.pipeline import Stages
 from archspec.spec import load, loads
 from archspec.viz.dot import dot
@@ -64,7 +65,7 @@ def hostile() -> Drawing:
 @pytest.mark.parametrize("path", SPECS, ids=lambda p: p.stem)
 def test_the_page_of_each_spec(browser: Browser, path: Path, tmp_path: Path) -> None:
     """It loads without the network or an error; folds, unfolds, searches, switches views and shows code."""
-    (tmp_path / "page.html").write_text(drawn_text(".html", stages_of(path), {}, None))
+    (tmp_path / "page.html").write_bytes(drawn_file(".html", stages_of(path), {}, None))
     browser.faults.clear()
     browser.open(tmp_path / "page.html")
     shown = "document.querySelectorAll('#picture g.node').length"
@@ -85,7 +86,7 @@ def test_the_page_of_each_spec(browser: Browser, path: Path, tmp_path: Path) -> 
 
 
 def test_search_leads_to_a_node(browser: Browser, tmp_path: Path) -> None:
-    (tmp_path / "page.html").write_text(drawn_text(".html", stages_of(REPOSITORY / "specs" / "gpt.arch"), {}, None))
+    (tmp_path / "page.html").write_bytes(drawn_file(".html", stages_of(REPOSITORY / "specs" / "gpt.arch"), {}, None))
     browser.open(tmp_path / "page.html")
     browser.press("/")
     browser.run("at('search').value = 'softmax', search(), at('found').querySelector('button').click()")
@@ -95,15 +96,76 @@ def test_search_leads_to_a_node(browser: Browser, tmp_path: Path) -> None:
 
 
 def test_a_deep_model_is_small_and_quick(browser: Browser, tmp_path: Path) -> None:
-    text = drawn_text(".html", loads(DEEP).stages(), {}, None)
+    text = drawn_file(".html", loads(DEEP).stages(), {}, None).decode()
     assert len(text.encode()) < 3_000_000 and "×48" in text
     (tmp_path / "page.html").write_text(text)
     browser.open(tmp_path / "page.html")
     assert float(browser.run("document.documentElement.dataset.ready")) < 3000  # 1 s where nothing else runs
 
 
+NESTED = """
+let N = 2, L = 3
+dim B, T = 4, D = 8
+model net(x[B,T,D]) -> z[B,T,D] {
+  z = x |> repeat L { encoder_block(N, p=0.0) |> repeat 2 { linear(D) |> tanh } } |> repeat 2 { lstm(D) } |> linear(D)
+}
+train { loss = mean(z^2) }
+"""
+SPREAD = """(name) => {
+  const view = views.find((v) => v.name === name);
+  const seen = () => view.edges.map((e) => e.source + e.target).sort().join();
+  state.view = views.indexOf(view);
+  const sums = () => SUMS.map((f) => Math.round([...view.nodes.values()].reduce((sum, n) => sum + n[f], 0)));
+  const before = [sums(), seen()], made = [];
+  for (const times of [3, 2, 2]) {
+    const box = [...view.boxes.values()].find((b) => b.times === times);
+    spread_out(box);
+    made.push([...view.boxes.values()].filter((b) => b.of === box.of).length);
+  }
+  unfold_all(true);
+  const whole = view.edges.every((e) => view.nodes.has(e.source) && view.nodes.has(e.target));
+  const nodes = view.nodes.size, spread = JSON.stringify(sums());
+  const loops = view.edges.filter((e) => e.source === e.target).length;
+  for (const id of [...view.spread]) spread_out([...view.boxes.values()].find((b) => b.of === id));
+  const back = JSON.stringify([sums(), seen()]) === JSON.stringify(before);
+  return { made, whole, loops, nodes, back, same: spread === JSON.stringify(before[0]) };
+}"""
+
+
+@pytest.mark.parametrize("name", ["graph", "backward", "compiled"])
+def test_repeats_unfold_to_their_copies(browser: Browser, tmp_path: Path, name: str) -> None:
+    """Three copies, in each two of another, and two beside them: with all their nodes, edges and figures, and back again."""
+    drawn = drawing(loads(NESTED).stages(), {"B": 2}, ("graph", "backward", "plan"))
+    (tmp_path / "page.html").write_text(page(drawn))
+    browser.faults.clear()
+    browser.open(tmp_path / "page.html")
+    told = browser.run(f"({SPREAD})({name!r})")
+    assert sorted(told["made"]) == [2, 3, 6] and told["whole"] and not told["loops"] and told["same"] and told["back"]
+    view = next(v for v in drawn.views if v.name == name)
+    assert told["nodes"] == sum(node.times for node in view.nodes)
+    assert not browser.faults
+
+
+def test_a_chain_of_copies(browser: Browser, tmp_path: Path) -> None:
+    """Each copy reads the one before; the first one reads the input, and what follows reads the last."""
+    text = "dim B, D = 4\nmodel net(x[B,D]) -> z[B,D] { h = x |> repeat 5 { linear(D) |> tanh }; z = h |> linear(D) }"
+    (tmp_path / "page.html").write_bytes(drawn_file(".html", loads(text).stages(), {}, "graph"))
+    browser.open(tmp_path / "page.html")
+    browser.run("state.chosen = [...views[0].boxes.values()].find((b) => b.times === 5).id")
+    browser.run("document.activeElement.blur()")
+    browser.press("x")
+    chain = browser.run(
+        "drawn_edges(views[0]).map((e) => [e.tail, e.head].map((id) => (views[0].boxes.get(id) || {}).path || id))"
+    )
+    assert {("net/h/0", "net/h/1"), ("net/h/3", "net/h/4")} <= {tuple(edge) for edge in chain}
+    assert len([edge for edge in chain if edge[1] == "net/h/0"]) == 1
+    assert browser.run("at('details').textContent").startswith("h/0")
+    browser.run("at('copies').click()")
+    assert browser.run("[...views[0].boxes.values()].filter((b) => b.times === 5).length") == 1
+
+
 def test_a_flat_graph_is_drawn(browser: Browser, tmp_path: Path) -> None:
-    (tmp_path / "page.html").write_text(drawn_text(".html", loads(FLAT).stages(), {}, "graph"))
+    (tmp_path / "page.html").write_bytes(drawn_file(".html", loads(FLAT).stages(), {}, "graph"))
     browser.open(tmp_path / "page.html")
     browser.run("document.activeElement.blur()")
     assert (
@@ -172,6 +234,40 @@ def test_every_format_from_one_drawing(tmp_path: Path, capsys: pytest.CaptureFix
     assert all(f'label="{label}' in (tmp_path / "graph.dot").read_text() for label in labels)
     assert main(["viz", str(spec), "-o", str(tmp_path / "graph.bmp")]) == 2
     assert "`.bmp` is not a format" in capsys.readouterr().err
+
+
+def picture(width: int, height: int) -> str:
+    text = f'<text font-family="Helvetica,sans-Serif" x="5" y="{height - 5}">x</text>'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}pt" height="{height}pt">{text}</svg>'
+
+
+def size_of(png: bytes) -> tuple[int, int]:
+    """What the head of a PNG says."""
+    assert png.startswith(b"\x89PNG")
+    return int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
+
+
+def test_png() -> None:
+    pytest.importorskip("resvg_py", reason="resvg-py is not installed")
+    from archspec.viz.engine import MOST_PIXELS, png
+
+    assert size_of(png(picture(90, 45))) == (240, 120)
+    width, height = size_of(png(picture(90_000, 9_000)))
+    assert 0.9 * MOST_PIXELS < width * height < 1.1 * MOST_PIXELS
+
+
+@pytest.mark.parametrize(
+    ("suffix", "package", "module"), [("svg", "mini-racer", "py_mini_racer"), ("png", "resvg-py", "resvg_py")]
+)
+def test_a_missing_package_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, suffix: str, package: str, module: str
+) -> None:
+    pytest.importorskip("py_mini_racer", reason="mini-racer is not installed")
+    monkeypatch.setitem(sys.modules, module, None)
+    spec = REPOSITORY / "specs" / "linear.arch"
+    assert main(["viz", str(spec), "-o", str(tmp_path / f"graph.{suffix}")]) == 2
+    told = capsys.readouterr().err
+    assert f"{suffix.upper()} needs the package {package}" in told and f"archspec[{suffix}]" in told
 
 
 def test_figures_of_the_drawing_are_those_of_the_table() -> None:

@@ -15,7 +15,7 @@ from archspec.cli import main
 from archspec.codegen.shapes import TileShape
 from archspec.codegen.threads import shared_text
 from archspec.diagnostics import ArchError
-from archspec.drawn import drawing, drawn_text
+from archspec.drawn import drawing, drawn_file
 from archspec.pipeline import Stages, plan
 from archspec.plan.kernel import Loop
 from archspec.profile import profile_data
@@ -92,7 +92,7 @@ def test_a_profile_of_another_spec(profile: dict[str, Any]) -> None:
 
 
 def test_the_page_shows_times(browser: Browser, profile: dict[str, Any], tmp_path: Path) -> None:
-    (tmp_path / "page.html").write_text(drawn_text(".html", stages(), {}, None, profile=profile))
+    (tmp_path / "page.html").write_bytes(drawn_file(".html", stages(), {}, None, profile=profile))
     browser.faults.clear()
     browser.open(tmp_path / "page.html")
     assert browser.run("at('overlay').value") == "seconds"
@@ -104,7 +104,7 @@ def test_the_page_shows_times(browser: Browser, profile: dict[str, Any], tmp_pat
 
 
 def test_a_page_without_profile_offers_no_times(browser: Browser, tmp_path: Path) -> None:
-    (tmp_path / "page.html").write_text(drawn_text(".html", stages(), {}, None))
+    (tmp_path / "page.html").write_bytes(drawn_file(".html", stages(), {}, None))
     browser.open(tmp_path / "page.html")
     assert browser.run("[...at('overlay').options].map((o) => o.value)") == ["", "parameters", "flops", "nbytes"]
 

@@ -48,8 +48,16 @@ const whole = (figure, number) => (figure === "seconds" ? time_text(number) + ",
 // --- views: who lies in what, and what each box sums up to -----------------------------------------------------------
 
 function prepare(view) {
-  const boxes = new Map(view.boxes.map((b) => [b.id, { times: 1, line: "", ...b, inside: [], boxes: [], ...NOTHING }]));
-  const nodes = new Map(view.nodes.map((n) => [n.id, { times: 1, shape: "", sizes: "", ...NOTHING, ...n }]));
+  const boxes = new Map(view.boxes.map((b) => [b.id, { times: 1, ...b }]));
+  const raw = { boxes, nodes: new Map(view.nodes.map((n) => [n.id, n])), edges: view.edges };
+  const prepared = { ...view, raw, spread: new Set(), open: new Set() };
+  lay_out(prepared);
+  open_outer(prepared);
+  return prepared;
+}
+
+function lay_out(view) {
+  const boxes = spread_boxes(view.raw, view.spread), nodes = spread_nodes(view.raw, view.spread);
   for (const box of boxes.values()) if (boxes.has(box.parent)) boxes.get(box.parent).boxes.push(box.id);
   for (const node of nodes.values()) {
     if (boxes.has(node.parent)) boxes.get(node.parent).inside.push(node.id);
@@ -57,9 +65,7 @@ function prepare(view) {
       for (const figure of SUMS) boxes.get(p)[figure] += node[figure];
     }
   }
-  const prepared = { ...view, boxes, nodes, open: new Set() };
-  open_outer(prepared);
-  return prepared;
+  Object.assign(view, { boxes, nodes, edges: spread_edges(view.raw, view.spread) });
 }
 
 function open_outer(view) {
@@ -97,7 +103,7 @@ const literal = (text) => text.replaceAll("\\", "\\\\");
 // How often a node occurs, where the boxes around it do not say so.
 function times(view, item) {
   const around = ancestors(view, item.parent).reduce((product, id) => product * view.boxes.get(id).times, 1);
-  return view.boxes.has(item.id) || item.times === around ? "" : " ×" + item.times;
+  return view.boxes.has(item.id) || Math.round(item.times) === around ? "" : " ×" + Math.round(item.times);
 }
 
 function node_label(view, item, is_box) {
@@ -261,7 +267,7 @@ function details() {
 
 function about() {
   const sizes = Object.entries(drawing.sizes).map(([name, size]) => name + " = " + size.toLocaleString("en"));
-  const keys = [["/", "search"], ["1 … " + names.length, "views"], ["Tab, Enter", "walk and unfold"], ["e, c", "unfold, fold all"], ["+, -", "zoom"], ["d", "light or dark"]];
+  const keys = [["/", "search"], ["1 … " + names.length, "views"], ["Tab, Enter", "walk and unfold"], ["e, c", "unfold, fold all"], ["x", "all copies of a repeat, or one"], ["+, -", "zoom"], ["d", "light or dark"]];
   return [element("h2", drawing.title), listing([["sizes", sizes.join(", ") || "none"]]), ...totals(), ...step_parts(), element("h3", "Keys"), listing(keys)];
 }
 
@@ -292,12 +298,14 @@ function listing(rows) {
 
 function item_details(view, item) {
   const is_box = view.boxes.has(item.id), parts = [element("h2", item.label)];
-  const path = is_box ? item.id : [item.parent, item.label].filter(Boolean).join("/");
-  const rows = [["path", path], ["shape", item.shape], ["sizes", item.sizes], ["copies", item.times > 1 ? String(item.times) : ""]];
+  const path = is_box ? item.path : [item.path, item.label].filter(Boolean).join("/");
+  const copies = Math.round(item.times), copy = is_box && item.copies > 1 ? `${item.copy + 1} of ${item.copies}` : "";
+  const rows = [["path", path], ["shape", item.shape], ["sizes", item.sizes], ["copies", copies > 1 ? String(copies) : ""], ["copy", copy]];
   for (const [figure, name] of Object.entries(FIGURES)) rows.push([name, item[figure] ? whole(figure, item[figure]) : ""]);
   rows.push(["of the floor", item.floor && item.seconds ? percent(item.floor / item.seconds) : ""], ["threads share", item.threads || ""]);
   parts.push(listing(rows.filter(([, text]) => text)));
-  if (is_box) parts.push(fold_button(view, item));
+  if (is_box) parts.push(...box_buttons(view, item));
+  if (item.later) parts.push(element("p", "Figures are means of the copies; what follows is written as in the first one.", { class: "faint" }));
   for (const [title, text] of [["Spec", item.line], ["Equation", (item.equations || []).join("\n")], ["Gradient", gradient_of(item)]]) {
     if (text) parts.push(element("h3", title), element("pre", text));
   }
@@ -309,64 +317,17 @@ function item_details(view, item) {
 // The derived gradient of a node; the view as written has none of its own.
 function gradient_of(item) {
   if (item.gradient) return item.gradient.join("\n");
-  const twin = views.flatMap((v) => [...v.nodes.values()]).find((n) => n.gradient && n.parent === item.parent && n.label === item.label && n.shape === item.shape);
+  const twin = views.flatMap((v) => [...v.raw.nodes.values()]).find((n) => n.gradient && n.parent === item.box && n.label === item.label && n.shape === item.shape);
   return twin && item.kind !== "backward" ? twin.gradient.join("\n") : "";
 }
 
-function fold_button(view, box) {
-  const button = element("button", view.open.has(box.id) ? "Fold" : "Unfold");
-  button.addEventListener("click", () => toggle(box.id));
-  return button;
-}
-
-// --- memory -----------------------------------------------------------------------------------------------------------------
-
-function svg_element(tag, attributes, text) {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  if (text !== undefined) made.textContent = text;
-  return made;
-}
-
-function memory_picture() {
-  const { arena } = drawing, count = Math.max(arena.items.length, 1);
-  const width = Math.max(at("picture").clientWidth - 32, 300), height = 460, left = 70, top = 24, floor = 40;
-  const x = (item) => left + (item * (width - left - 10)) / count;
-  const y = (bytes) => height - floor - (bytes * (height - floor - top)) / Math.max(arena.total, 1);
-  const svg = svg_element("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Memory" });
-  for (let k = 0; k <= 4; k++) {
-    svg.append(svg_element("line", { class: "axis", x1: left, x2: width - 10, y1: y((arena.total * k) / 4), y2: y((arena.total * k) / 4) }));
-    svg.append(svg_element("text", { x: left - 6, y: y((arena.total * k) / 4) + 4, "text-anchor": "end", "font-size": 11 }, short(Math.round((arena.total * k) / 4)) + "B"));
-  }
-  arena.bars.forEach((bar, k) => svg.append(memory_bar(bar, k, x, y)));
-  svg.append(svg_element("text", { x: left, y: height - 12, "font-size": 11 }, `${count} kernels and loops, in the order in which they run →`));
-  svg.append(...peak(arena, x, y, height - floor));
-  return svg;
-}
-
-function memory_bar(bar, number, x, y) {
-  const place = { x: x(bar.first), y: y(bar.offset + bar.nbytes), width: Math.max(x(bar.last + 1) - x(bar.first), 1), height: Math.max(y(bar.offset) - y(bar.offset + bar.nbytes), 1) };
-  const made = svg_element("rect", { ...place, class: "bar " + (bar.role === "backward" ? "backward" : "forward"), id: "g:" + number, tabindex: "0" });
-  made.append(svg_element("title", {}, `${bar.label}: ${bar.nbytes.toLocaleString("en")} bytes`));
-  made.addEventListener("click", () => choose(number));
-  made.addEventListener("keydown", (event) => { if (event.key === "Enter") choose(number); });
-  return made;
-}
-
-function peak(arena, x, y, floor) {
-  const alive = arena.items.map((_, k) => arena.bars.reduce((sum, b) => sum + (b.first <= k && k <= b.last ? b.nbytes : 0), 0));
-  const most = Math.max(...alive, 0), item = Math.max(alive.indexOf(most), 0), middle = (x(item) + x(item + 1)) / 2;
-  const text = `peak: ${short(most)}B alive at ${arena.items[item] || ""}`, right = item > arena.items.length / 2;
-  return [
-    svg_element("line", { class: "peak", x1: middle, x2: middle, y1: 16, y2: floor }),
-    svg_element("text", { class: "peaktext", x: middle + (right ? -5 : 5), y: 14, "text-anchor": right ? "end" : "start", "font-size": 12 }, text),
-  ];
-}
-
-function bar_details(bar) {
-  const { items } = drawing.arena;
-  const life = `${bar.first} (${items[bar.first]}) to ${bar.last} (${items[bar.last]})`;
-  return [element("h2", bar.label), listing([["bytes", bar.nbytes.toLocaleString("en")], ["offset", bar.offset.toLocaleString("en")], ["alive", life], ["made in", bar.role]])];
+function box_buttons(view, box) {
+  const fold = element("button", view.open.has(box.id) ? "Fold" : "Unfold");
+  fold.addEventListener("click", () => toggle(box.id));
+  if (box.times === 1 && box.copies === 1) return [fold];
+  const spread = element("button", box.copies > 1 ? `Draw the ${box.copies} copies once` : `Draw all ${box.times} copies`, { id: "copies" });
+  spread.addEventListener("click", () => spread_out(box));
+  return [fold, " ", spread];
 }
 
 // --- search and keys ----------------------------------------------------------------------------------------------------------
@@ -411,9 +372,14 @@ function resize(factor) {
   zoom();
 }
 
+function spread_chosen() {
+  const view = current(), box = view && view.boxes.get(state.chosen);
+  if (box && (box.times > 1 || box.copies > 1)) spread_out(box);
+}
+
 const KEYS = {
   "/": () => at("search").focus(), e: () => unfold_all(true), c: () => unfold_all(false), d: () => document.documentElement.classList.toggle("dark"),
-  "+": () => resize(1.25), "-": () => resize(0.8), Escape: () => { at("found").hidden = true; state.chosen = null; mark(); details(); },
+  x: spread_chosen, "+": () => resize(1.25), "-": () => resize(0.8), Escape: () => { at("found").hidden = true; state.chosen = null; mark(); details(); },
 };
 
 function key(event) {

@@ -36,7 +36,7 @@ def kernel_kinds(kernel: Kernel, precision: str) -> tuple[str, ...]:
     pointers = {"float": precision, "int": "i8", "bool": "u1"}
     kinds: list[str] = []
     for p in kernel.parameters:
-        kind = {"buffer": pointers[p.dtype], "scratch": precision, "step": "i8"}.get(p.kind, "int")
+        kind = {"buffer": pointers[p.dtype], "scratch": precision, "step": "i8", "offsets": "i8"}.get(p.kind, "int")
         kinds += [kind, "int"] if p.kind == "scratch" else [kind]
     return tuple(kinds)
 

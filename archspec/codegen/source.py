@@ -289,20 +289,25 @@ class _Printer:
         m_stride, k_stride = (size_text(x) for x in s.left_strides)
         acc = f"own + {size_text(cut.sums_at)}"
         self.line(f"rows = min(MR, {m} - tile_row*MR)")
+        tile = "tile" if s.left_tables is None else "tile_at"
         a = f"at({s.left}, {self._left(s, cut, 'tile_row')}), {m_stride}, {k_stride}"
+        if s.left_tables is not None:
+            rows, steps = s.left_tables
+            a = f"at({s.left}, {offset_text(s.left_offset)}), at({rows}, tile_row*MR), "
+            a += steps if cut.depth is None else f"at({steps}, p)"
         if cut.pack_left:
             a = f"at({s.scratch}, {packed} + (tile_row - block)*MR*{_bracketed(depth)}), 1, MR"
         call = f"({a}, b, b_k, {depth}, at({s.scratch}, {acc}), rows, columns)"
         if cut.depth is None:
-            self.line(f"tile{call}")
+            self.line(f"{tile}{call}")
         else:
             self.line("if p > 0:")
             with _Nested(self):
                 self._elements(s, acc, load=True)
-                self.line(f"tile_onto{call}")
+                self.line(f"{tile}_onto{call}")
             self.line("else:")
             with _Nested(self):
-                self.line(f"tile{call}")
+                self.line(f"{tile}{call}")
         self._elements(s, acc, load=False)
 
     def _elements(self, s: k.Product, acc: str, load: bool) -> None:

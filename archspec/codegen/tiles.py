@@ -45,10 +45,12 @@ INDEX = ir.IntType(64)
 
 
 class Primitives(NamedTuple):
-    """What an emitted kernel names: four intrinsics, and the rows MR and columns NR of their tile."""
+    """What an emitted kernel names: the intrinsics, and the rows MR and columns NR of their tile."""
 
     tile: Any
     tile_onto: Any
+    tile_at: Any
+    tile_at_onto: Any
     pack_right: Any
     pack_left: Any
     MR: int
@@ -66,6 +68,8 @@ def primitives(dtype: str, shape: TileShape) -> Primitives:
         (right_stride NR), or a matrix where it lies if `columns` is NR.
     tile_onto(...)
         the same, added onto the acc that is there: a long k in several calls has the bits of one call.
+    tile_at(left, rows_at, steps_at, right, …), tile_at_onto(...)
+        the same for a left side that is walked in no even steps, left[rows_at[r] + steps_at[p]]; both are tables of int64.
     pack_right(right, k_stride, column_stride, panel, k, columns)
         panel[p*NR + t] = right[p*k_stride + t*column_stride] for t < columns, 0 for columns <= t < NR.
     pack_left(left, row_stride, k_stride, block, k, rows)
@@ -75,6 +79,8 @@ def primitives(dtype: str, shape: TileShape) -> Primitives:
     return Primitives(
         tile=tile_intrinsic(code, shape, onto=False),
         tile_onto=tile_intrinsic(code, shape, onto=True),
+        tile_at=tile_at_intrinsic(code, shape, onto=False),
+        tile_at_onto=tile_at_intrinsic(code, shape, onto=True),
         pack_right=pack_right_intrinsic(code, shape),
         pack_left=pack_left_intrinsic(code, shape),
         MR=shape.rows,
@@ -102,6 +108,20 @@ def tile_intrinsic(number: Number, shape: TileShape, onto: bool) -> Any:
     @intrinsic
     def tile(typing, left, row_stride, k_stride, right, right_stride, k, acc, rows, columns):  # type: ignore[no-untyped-def]
         return outlined(name, body, number, "pii pii pii")
+
+    return tile
+
+
+def tile_at_intrinsic(number: Number, shape: TileShape, onto: bool) -> Any:
+    name = f"{'tile_at_onto' if onto else 'tile_at'}_{number.name}_{shape.rows}x{shape.columns}"
+
+    def body(builder: ir.IRBuilder, *arguments: Value) -> None:
+        *operands, rows, columns = arguments
+        emit_cuts(Emitter(builder, number), shape.cuts, Sums(shape.columns, onto, *operands), rows, columns)
+
+    @intrinsic
+    def tile(typing, left, rows_at, steps_at, right, right_stride, k, acc, rows, columns):  # type: ignore[no-untyped-def]
+        return outlined(name, body, number, "ptt pii pii")
 
     return tile
 
@@ -144,17 +164,19 @@ def is_one(stride: Any) -> bool:
 def outlined(name: str, body: Callable[..., None], number: Number, parameters: str, strides: Sequence[Any] = ()) -> Any:
     """A numba signature and its code: a call of the LLVM function `name`, which `body` emits once per module.
 
-    `parameters` has a letter for each: p a pointer to elements, i an index. `strides` are the numba types of the first
-    two indices where `body` hangs on them: numba finds an intrinsic's code by its signature alone, so without them one
-    kernel would get the code of another. Not inlined, so that a kernel with several products compiles one copy; internal,
-    so that LLVM still specialises it to arguments that all its calls share.
+    `parameters` has a letter for each: p a pointer to elements, t a table of int64, i an index. `strides` are the numba
+    types of the first two indices where `body` hangs on them: numba finds an intrinsic's code by its signature alone, so
+    without them one kernel would get the code of another. Not inlined, so that a kernel with several products compiles
+    one copy; internal, so that LLVM still specialises it to arguments that all its calls share.
     """
     kinds = parameters.replace(" ", "")
-    arguments = [number.numba_pointer if kind == "p" else types.int64 for kind in kinds]
+    numba = {"p": number.numba_pointer, "t": types.CPointer(types.int64), "i": types.int64}
+    arguments = [numba[kind] for kind in kinds]
     for position, stride in enumerate(strides, start=1):
         if isinstance(stride, types.IntegerLiteral):
             arguments[position] = stride
-    llvm = ir.FunctionType(ir.VoidType(), [number.pointer if kind == "p" else INDEX for kind in kinds])
+    words = {"p": number.pointer, "t": INDEX.as_pointer(), "i": INDEX}
+    llvm = ir.FunctionType(ir.VoidType(), [words[kind] for kind in kinds])
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
         module = builder.module
@@ -179,13 +201,16 @@ def define(function: ir.Function, body: Callable[..., None]) -> ir.Function:
 
 @record
 class Sums:
-    """acc[r*acc_stride + t] (+)= sum over p < k of left[r*row_stride + p*k_stride] * right[p*right_stride + t]"""
+    """acc[r*acc_stride + t] (+)= sum over p < k of left[rows(r) + steps(p)] * right[p*right_stride + t]
+
+    `rows` and `steps` are strides or tables.
+    """
 
     acc_stride: int
     onto: bool
     left: Value
-    row_stride: Value
-    k_stride: Value
+    rows: Value
+    steps: Value
     right: Value
     right_stride: Value
     k: Value
@@ -209,14 +234,14 @@ def emit_cuts(e: Emitter, cuts: Sequence[TileShape], sums: Sums, rows: Value, co
 def emit_sums(e: Emitter, cut: TileShape, sums: Sums, rows: Value) -> None:
     """The sums of one cut, in registers for all k; a row beyond the last valid one reads the last again."""
     last = e.builder.sub(rows, INDEX(1))
-    lefts = [e.shifted(sums.left, e.times(e.smaller(INDEX(r), last), sums.row_stride)) for r in range(cut.rows)]
+    lefts = [e.shifted(sums.left, e.walked(sums.rows, e.smaller(INDEX(r), last))) for r in range(cut.rows)]
     places = [r * sums.acc_stride + v * cut.lanes for r in range(cut.rows) for v in range(cut.vectors)]
     multiply_add = e.multiply_add(cut)
 
     def step(p: Value, totals: list[Value]) -> list[Value]:
         row = e.shifted(sums.right, e.times(p, sums.right_stride))
         rights = [e.load(cut.lanes, e.shifted(row, INDEX(v * cut.lanes))) for v in range(cut.vectors)]
-        along = e.times(p, sums.k_stride)
+        along = e.walked(sums.steps, p)
         values = [e.splat(e.builder.load(e.shifted(left, along)), cut.lanes) for left in lefts]
         pairs = [(value, right) for value in values for right in rights]
         return [multiply_add(value, right, total) for (value, right), total in zip(pairs, totals, strict=True)]
@@ -444,6 +469,10 @@ class Emitter:
 
     def shifted(self, pointer: Value, offset: Value) -> Value:
         return self.builder.gep(pointer, [offset])
+
+    def walked(self, by: Value, index: Value) -> Value:
+        """The offset of `index` by a stride, or in a table."""
+        return self.builder.load(self.shifted(by, index)) if isinstance(by.type, ir.PointerType) else self.times(index, by)
 
     def plus(self, a: Value, b: Value) -> Value:
         return self.builder.add(a, b)

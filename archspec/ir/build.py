@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from archspec.ir.graph import BOOL, FLOAT, INT, Graph, Node, Operand, Origin, Place, WeightSpec
-from archspec.ir.sizes import Axis, Size
+from archspec.ir.sizes import ONE, Axis, Size
 from archspec.records import record, replace
 
 COMPARISONS = frozenset({"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"})
@@ -70,11 +70,17 @@ class Builder:
     def window(self, value: int, axes: Sequence[Axis], places: Sequence[Place], fill: float = 0.0) -> int:
         """`value` read at `places`, one for each of its axes, for every point of the loops `axes`.
 
-        A view of the whole tensor along its own axes is the tensor itself.
+        A view of the whole tensor along its own axes is the tensor itself; one of windows that stand side by side and
+        fill it is the tensor along other axes.
         """
         node = self.node(value)
         if tuple(axes) == node.axes and [p.plain for p in places] == list(range(len(node.axes))):
             return value
+        order = self._side_by_side(node, axes, places)
+        if order is not None:
+            whole = self.reshape(value, tuple(axes[loop] for loop in order))
+            loops = Loops(self, tuple(axes))
+            return loops.materialise(loops.term(whole, order), range(len(axes)))
         return self.add(
             Node(
                 "window",
@@ -85,6 +91,23 @@ class Builder:
                 attributes=(("fill", fill), ("places", tuple(places))),
             )
         )
+
+    def _side_by_side(self, node: Node, axes: Sequence[Axis], places: Sequence[Place]) -> list[int] | None:
+        """The loops in the order in which they walk a tensor's elements, where windows cut an axis into equal parts."""
+        order: list[int] = []
+        for place, axis in zip(places, node.axes, strict=True):
+            if place.plain is not None and axes[place.plain] == axis:
+                order.append(place.plain)
+                continue
+            terms = sorted(place.terms, key=lambda term: term[1] == ONE)
+            if len(terms) != 2 or place.offset.terms or place.divisor != ONE or axis.ragged:
+                return None
+            (outer, step), (inner, one) = terms
+            parts, part, step, whole = (s.known(self.sizes) for s in (axes[outer].size, axes[inner].size, step, axis.size))
+            if one != ONE or part != step or parts * part != whole:
+                return None
+            order += [outer, inner]
+        return order if sorted(order) == list(range(len(axes))) and len(order) > len(node.axes) else None
 
     def slice(self, value: int, axis: int, start: Size, part: Axis) -> int:
         """The part of `value` along one axis that begins at `start`."""

@@ -8,11 +8,21 @@ from archspec.ir.graph import Graph
 from archspec.ir.verify import verify
 from archspec.optimise.copies import forward_copies
 from archspec.optimise.duplicates import remove_dead, share_common
+from archspec.optimise.reshapes import reshape_later
 from archspec.optimise.simplify import fold_constants, simplify
+from archspec.optimise.windows import read_windows_in_place
 
 Pass = Callable[[Graph], Graph]
 
-PASSES: tuple[Pass, ...] = (forward_copies, fold_constants, simplify, share_common, remove_dead)
+PASSES: tuple[Pass, ...] = (
+    forward_copies,
+    fold_constants,
+    simplify,
+    reshape_later,
+    share_common,
+    read_windows_in_place,
+    remove_dead,
+)
 MAX_ROUNDS = 8
 
 

@@ -18,15 +18,17 @@ that takes only maps on what is stored anyway.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from archspec.ir.build import COMPARISONS
 from archspec.ir.graph import Graph, Node, Operand
-from archspec.ir.sizes import Axis
+from archspec.ir.sizes import Axis, product
 from archspec.ops import OPS
 from archspec.plan.storage import is_view
 from archspec.records import field, record
 
 ROWS, COLUMNS, PRODUCT, SCATTER = "rows", "columns", "product", "scatter"
+MOST_WRITTEN_OUT = 16
 
 
 @record(frozen=False)
@@ -274,12 +276,22 @@ class _Fusion:
             self._demand(value)
 
     def _cheap_again(self, group: Group, value: int) -> bool:
-        """Whether a backward group computes a forward map again: not the first map on a product, which is stored."""
+        """Whether a backward group computes a forward map again: not the first map on a product, which is stored. Any group
+        compares again what is stored, instead of reading what came out."""
         node = self.graph.nodes[value]
         if OPS[node.op].kind != "map" or value not in self.home:
             return False
+        if self._is_mask(value):
+            return True
         crosses = self._role(group) == "backward" and node.origin.role == "forward"
         return crosses and not any(self.graph.nodes[o.value].op == "contract" for o in node.operands)
+
+    def _is_mask(self, value: int) -> bool:
+        """Whether a value is a comparison of stored values, or that as a number."""
+        node = self.graph.nodes[value]
+        if node.op == "number":
+            return self._is_mask(node.operands[0].value)
+        return node.op in COMPARISONS and all(self._stored(o.value) or o.value in self.virtual for o in node.operands)
 
     def _role(self, group: Group) -> str:
         root = group.root if group.root is not None else max(group.place, default=None)
@@ -397,7 +409,7 @@ class _Fusion:
         if self._worth_storing(operand.value, node):
             self._demand(operand.value)
         chain = [*self._chain(operand.value), value]
-        if _is_row_reduction(node):
+        if _is_row_reduction(node, self.graph.sizes):
             if any(self._join(g, chain, value) for g in self._row_candidates(chain, node)):
                 return
             inner = len(node.reduced)
@@ -412,7 +424,7 @@ class _Fusion:
         if not chain or not self._candidates(chain):
             return False
         group = self._candidates(chain)[0]
-        if not _is_row_reduction(node):
+        if not _is_row_reduction(node, self.graph.sizes):
             return len(self.uses[value]) > 1
         return not node.axes and group.kind == ROWS and group.outer == len(self.graph.nodes[value].axes)
 
@@ -451,11 +463,19 @@ class _Fusion:
         self._fill(group, chain, value, place)
 
 
-def _is_row_reduction(node: Node) -> bool:
-    """Whether the reduced loops are the operand's last axes, or else are so scattered that they may as well be.
+def is_short(loops: Iterable[Axis], sizes: Mapping[str, int]) -> bool:
+    """Whether loops are so few points that their turns are written out, one after another: the windows of a pooling."""
+    count = product(loops).known(sizes).constant
+    return count is not None and count <= MOST_WRITTEN_OUT
+
+
+def _is_row_reduction(node: Node, sizes: Mapping[str, int]) -> bool:
+    """Whether the reduced loops are the operand's last axes, or else are so scattered or short that they may as well be.
 
     A position goes with each largest value, which the running totals of columns have no place for.
     """
+    if node.axes and is_short(node.reduced, sizes):
+        return True
     order, rank = node.operands[0].index, len(node.axes)
     reduced = [k for k, loop in enumerate(order) if loop >= rank]
     trailing = reduced == list(range(len(order) - len(reduced), len(order)))

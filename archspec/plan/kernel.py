@@ -52,6 +52,7 @@ class Parameter:
     `kind`   buffer   a flat array of `dtype`; `shape` is for readers
              size     a number of points that the spec leaves open
              scratch  room of `length` elements of `dtype` for each thread
+             offsets  a table of how far apart elements lie, see `Offsets`
              stream   the key of a random stream
              step     a pointer to the number of the training step
     """
@@ -199,8 +200,9 @@ class Split:
 
 @record
 class For:
-    """A loop. `kind` is serial, parallel or row: turns of a parallel loop are independent and shared among the threads; those
-    of a row loop are independent too, and each thread runs them all."""
+    """A loop. `kind` is serial, parallel, row or written out: turns of a parallel loop are independent and shared among the
+    threads; those of a row loop are independent too, and each thread runs them all; a loop to be written out has few turns,
+    and vectors run along the loop around it."""
 
     variable: str
     extent: Size
@@ -239,6 +241,8 @@ class Product:
 
     For each point of the `batch` loops: out[m, n] = sum over k of left[m, k] * right[k, n].
     `left` and `right` give, for the loops m, k and n, the strides of each side, and `*_offset` where a batch begins.
+    Where the loops m or k walk the left side in no even steps, as in a convolution, `left_tables` name two tables of
+    offsets, of each m and of each k; the strides are then those of the innermost loops.
     `row` are the statements of one row of a tile, `element` those of one element, where `total` names the sum.
     """
 
@@ -259,6 +263,7 @@ class Product:
     element: tuple[Statement, ...]
     total: str
     scratch: str
+    left_tables: tuple[str, str] | None = None
 
 
 Statement: TypeAlias = (
@@ -327,9 +332,17 @@ class Buffer:
 
 
 @record
+class Offsets:
+    """The argument for a table: for every point of some loops, walked in order, the sum of counters times strides."""
+
+    extents: tuple[Size, ...]
+    strides: tuple[Size, ...]
+
+
+@record
 class Call:
-    """A kernel with its arguments: `Buffer`s, sizes for scratch lengths, names for the rest. `inside` are the nodes that it
-    computes."""
+    """A kernel with its arguments: `Buffer`s, `Offsets`, sizes for scratch lengths, names for the rest. `inside` are the nodes
+    that it computes."""
 
     kernel: Kernel
     arguments: tuple[Any, ...]

@@ -49,6 +49,8 @@ def classify(node: Node, left: Operand, right: Operand) -> LoopClasses | None:
 
 @record
 class _Arranged:
+    """`even` where m and k each walk the left side in steps of one size."""
+
     left: Operand
     right: Operand
     batch: tuple[int, ...]
@@ -57,13 +59,14 @@ class _Arranged:
     k: tuple[int, ...]
     left_access: Access
     right_access: Access
+    even: bool
 
 
 def arrange(node: Node, sizes: Mapping[str, int], moves: Callable[[int], tuple[Size, ...]]) -> _Arranged | None:
     """Who is left and who right, so that n runs along the result's last axis, and which loops are walked as one.
 
-    `moves` are the strides of a value. None where register tiles cannot compute the contraction: each class of loops must
-    walk its operands as one loop.
+    `moves` are the strides of a value. None where register tiles cannot compute the contraction: n and k must each walk
+    the right side as one loop. The left side is walked in any way, as one loop or by a table.
     """
     first, second = node.operands
     swap = bool(node.axes) and len(node.axes) - 1 in first.index
@@ -73,13 +76,21 @@ def arrange(node: Node, sizes: Mapping[str, int], moves: Callable[[int], tuple[S
         return None
     extents = tuple(a.size.known(sizes) for a in node.loops)
     a, b = (Access.of(moves(o.value), o.index, len(node.loops)) for o in (left, right))
-    m_batch, m = _last_run(_in_order(classes.m, left), extents, [a])
     n_batch, n = _last_run(_in_order(classes.n, right), extents, [b])
-    k_runs = merge(_in_order(classes.k, right), extents, [a, b])
-    if len(k_runs) != 1:
+    k = _in_order(classes.k, right)
+    if len(merge(k, extents, [b])) != 1:
         return None
+    m_batch, m = _last_run(_in_order(classes.m, left), extents, [a])
+    even = len(merge(k, extents, [a, b])) == 1 and not (m_batch and _is_short(extent(m, extents)))
+    if not even:
+        m_batch, m = (), _in_order(classes.m, left)
     batch = tuple(sorted((*classes.batch, *m_batch, *n_batch)))
-    return _Arranged(left, right, batch, m, n, k_runs[0], a, b)
+    return _Arranged(left, right, batch, m, n, k, a, b, even)
+
+
+def _is_short(run: Size) -> bool:
+    """Whether a run of rows fills so few tiles that what is left over of the last one counts."""
+    return run.constant is not None and run.constant < 64
 
 
 def _in_order(loops: tuple[int, ...], operand: Operand) -> tuple[int, ...]:
@@ -142,8 +153,13 @@ class _Products:
             tuple(element.statements),
             total,
             "scratch",
+            None if a.even else (self._table("rows_at", a.m), self._table("steps_at", a.k)),
         )
         return (*top.statements, product)
+
+    def _table(self, wanted: str, loops: tuple[int, ...]) -> str:
+        extents = tuple(self.extents[i] for i in loops)
+        return self.s.parameters.offsets(wanted, extents, tuple(self.a.left_access.strides[i] for i in loops))
 
     def _levels(self) -> tuple[Level, Level, Level, Level]:
         batch, m = set(self.a.batch), set(self.a.m)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from archspec.ir.graph import Node
 from archspec.ir.sizes import ONE, Size
 from archspec.ops import OPS
-from archspec.plan.groups import loose_operands
+from archspec.plan.groups import is_short, loose_operands
 from archspec.plan.kernel import (
     FLOAT,
     Accumulate,
@@ -56,6 +56,16 @@ class _Rows:
         self.outer_runs = merge(list(group.outer_loops), self.s.extents, accesses)
         self.inner_runs = merge(list(group.inner_loops), self.s.extents, accesses)
         self.whole = merge(range(len(group.space)), self.s.extents, accesses)
+        self.written_out = self._is_across(accesses)
+
+    def _is_across(self, accesses: Sequence[Access]) -> bool:
+        """Whether the rows are short and lie side by side: then vectors run along the last outer loop, over many rows, and
+        the turns along a row are written out."""
+        if not self.group.outer or not is_short([self.group.space[d] for d in self.inner], self.graph.sizes):
+            return False
+        last = self.outer_runs[-1][-1]
+        beside = [a for a in accesses if any(a.strides[d].terms for d in self.inner)]
+        return bool(beside) and all(a.strides[last] == ONE for a in beside)
 
     # --- phases -----------------------------------------------------------------------------------------------
 
@@ -129,11 +139,12 @@ class _Rows:
     def shared_runs(self) -> tuple[tuple[int, ...], ...]:
         """The outer loops that threads share: of several those that come first, once they are many enough. The others are
         walked by each thread in plain loops, without taking a counter apart at every row."""
-        for k in range(1, len(self.outer_runs)):
+        runs = self.outer_runs[:-1] if self.written_out else self.outer_runs
+        for k in range(1, len(runs)):
             known = extent([i for run in self.outer_runs[:k] for i in run], self.s.extents)
             if (known.constant or 0) >= ENOUGH_ROWS or (known.constant is None and k > 1):
-                return self.outer_runs[:k]
-        return self.outer_runs
+                return runs[:k]
+        return runs
 
     def _outer_counters(self) -> tuple[str, tuple[Statement, ...], list[tuple[str, Size]]]:
         variable, split = counters(self.s, self.shared_runs, "row")
@@ -169,7 +180,7 @@ class _Rows:
             scalar = s.value(value, self.group.place[value])
             body.statements.append(Store("scratch", s.temporary[value], scalar, FLOAT))
         s.store_all(stores, body)
-        row.statements.append(loops(variables, tuple(body.statements)))
+        row.statements.append(loops(variables, tuple(body.statements), "written out" if self.written_out else "serial"))
         s.levels = s.levels[:2]
 
     def _accumulate(self, value: int, row: Level, body: Level) -> None:
@@ -362,11 +373,11 @@ def counters(s: Scalars, runs: Sequence[tuple[int, ...]], wanted: str) -> tuple[
     return variable, (Split(names, extents, variable),)
 
 
-def loops(variables: Sequence[tuple[str, Size]], body: tuple[Statement, ...]) -> Statement:
+def loops(variables: Sequence[tuple[str, Size]], body: tuple[Statement, ...], kind: str = "serial") -> Statement:
     """Nested serial loops around `body`; one turn where there are none."""
     nest = list(variables) or [("_", ONE)]
     for name, size in reversed(nest):
-        body = (For(name, size, body),)
+        body = (For(name, size, body, kind),)
     return body[0]
 
 

@@ -20,6 +20,7 @@ from archspec.plan.kernel import (
     Load,
     Local,
     Offset,
+    Offsets,
     Parameter,
     Position,
     Scalar,
@@ -75,6 +76,9 @@ class Parameters:
         if "step" not in self.parameters:
             self._add("step", Parameter(self.names.new("step"), "step", INT), None)
         return self.parameters["step"].name
+
+    def offsets(self, wanted: str, extents: tuple[Size, ...], strides: tuple[Size, ...]) -> str:
+        return self._add(wanted, Parameter(self.names.new(wanted), "offsets", INT), Offsets(extents, strides))
 
     def scratch(self, length: Size) -> str:
         return self._add("scratch", Parameter(self.names.new("scratch"), "scratch", FLOAT, length=length), None)

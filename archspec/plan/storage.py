@@ -41,18 +41,17 @@ def whole(root: int, node: Node, sizes: Mapping[str, int]) -> View:
 
 
 def is_part(graph: Graph, node: Node) -> bool:
-    """Whether a window is a view: one loop or none along each axis, each loop once, all of it inside of the operand."""
+    """Whether a window is a view: each of its loops walks the operand, and all that it reads lies inside. Its windows may
+    overlap, as those of a convolution do."""
     if node.op != "window":
         return False
     source = graph.nodes[node.operands[0].value]
-    seen: list[int] = []
+    walked: set[int] = set()
     for place, axis in zip(node.attribute("places"), source.axes, strict=True):
-        if place.divisor != ONE or len(place.terms) > 1:
-            return False
-        seen += [loop for loop, _ in place.terms]
         if not is_inside(place, axis, node, graph.sizes):
             return False
-    return sorted(seen) == list(range(len(node.axes)))
+        walked |= {loop for loop, _ in place.terms}
+    return len(walked) == len(node.axes)
 
 
 def is_inside(place: Place, axis: Axis, node: Node, sizes: Mapping[str, int]) -> bool:

@@ -54,7 +54,7 @@ class Arena:
 @record
 class Bound:
     """A stage for given sizes. `rows` are its rows of the table, `calls` says for each which call it is; arrays are views of
-    the memory that the rows name."""
+    the memory that the rows name; `tables` are named by rows too."""
 
     rows: NDArray[np.int64]
     calls: Sequence[Call]
@@ -63,6 +63,7 @@ class Bound:
     memory: Memory
     generation: int
     sizes: Mapping[str, int]
+    tables: Sequence[NDArray[np.int64]]
 
 
 class Stage:
@@ -131,6 +132,7 @@ class Stage:
             memory,
             self.arena.generation,
             {**graph.sizes, **sizes},
+            tuple(table.tables.values()),
         )
 
     def _place(self, value: int) -> int:

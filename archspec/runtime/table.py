@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from archspec.plan.kernel import Buffer, Call, Item, Loop, Parameter
+from archspec.plan.kernel import Buffer, Call, Item, Loop, Offsets, Parameter
 from archspec.records import record
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Unrolled:
     def __init__(self, stage: Stage, sizes: Mapping[str, int], values: Mapping[int, Array], scratch: Array, room: int) -> None:
         self.stage, self.sizes, self.values, self.scratch, self.room = stage, sizes, values, scratch, room
         self.lines: dict[int, tuple[list[int], list[list[int]]]] = {}
+        self.tables: dict[Offsets, Words] = {}
         self.spans: dict[int, list[tuple[int, int, int, bool]]] = {}
         calls = stage.plan.calls
         self.depth = max((len(a.steps) for c in calls for a in c.arguments if isinstance(a, Buffer)), default=0)
@@ -74,9 +75,17 @@ class Unrolled:
             return [self.sizes[argument]]
         if parameter.kind == "scratch":
             return [self.scratch.ctypes.data, self.room // self.stage.float_type.itemsize]
+        if parameter.kind == "offsets":
+            return [self._table(argument).ctypes.data]
         if parameter.kind == "stream":
             return [stream_key(self.stage.seed, argument)]
         return [self.stage.step.ctypes.data]
+
+    def _table(self, offsets: Offsets) -> Words:
+        """The table of some loops, made once and kept as long as the rows that name it."""
+        if offsets not in self.tables:
+            self.tables[offsets] = offset_table(offsets, self.sizes)
+        return self.tables[offsets]
 
     def _steps(self, parameter: Parameter, argument: Any, depth: int, count: int) -> list[int]:
         if isinstance(argument, Buffer) and depth < len(argument.steps):
@@ -176,6 +185,16 @@ class Unrolled:
                 place += 2 if parameter.kind == "scratch" else 1
             self.spans[id(call)] = found
         return self.spans[id(call)]
+
+
+def offset_table(offsets: Offsets, sizes: Mapping[str, int]) -> Words:
+    """For every point of the loops, in order, the sum of counters times strides."""
+    made = np.zeros((), np.int64)
+    for size, stride in zip(offsets.extents, offsets.strides, strict=True):
+        count, step = size.evaluate(sizes), stride.evaluate(sizes)
+        assert count is not None and step is not None, "an open size"
+        made = made[..., None] + np.arange(count, dtype=np.int64) * step
+    return np.ascontiguousarray(made.ravel())
 
 
 def written_arrays(stage: Stage, sizes: Mapping[str, int], row: Words, call: Call) -> Iterable[Array]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from archspec.codegen.shapes import tile_shape
 from archspec.codegen.source import kernel_source
 from archspec.plan import Plan, lay_out, make_plan
 from archspec.plan.groups import COLUMNS, PRODUCT, ROWS, fuse
+from archspec.plan.kernel import For, bodies
 from archspec.plan.names import Names, safe
 from archspec.plan.prepare import prepare
 
@@ -101,3 +103,38 @@ def test_results_are_written_in_place_where_nobody_reads_on() -> None:
 
 def test_folder_of_goldens_is_complete() -> None:
     assert (Path(__file__).parent / "golden" / "perceptron.py.txt").exists()
+
+
+CONVOLUTION = """
+dim B, I, J, C
+model m(x[B,I,J,C]) -> z[B] {
+  h = x |> conv2d(4, size=1) |> conv2d(8, padding="same") |> relu |> max_pool2d
+  z[b] = sum[p,q,o](h[b,p,q,o] * h[b,p,q,o])
+}
+data { source = npz("none.npz")
+  x[B,I,J,C] = source["x"]
+  y[B] = source["y"] }
+train { loss = mse(z, y) }
+"""
+
+
+def test_a_convolution_stores_no_patches() -> None:
+    """Nothing is larger than the widest tensor with its border, in the gradient neither; windows are read where they lie."""
+    plan = plan_of(CONVOLUTION, {"I": 12, "J": 12, "C": 3})
+    computed = {v for call in plan.calls for v in call.writes}
+    elements = [math.prod(a.size.evaluate({**plan.graph.sizes, "B": 1}) for a in plan.graph.nodes[v].axes) for v in computed]
+    assert max(elements) <= 14 * 14 * 8
+    assert any(p.kind == "offsets" for call in plan.calls for p in call.kernel.parameters)
+
+
+def test_pooling_is_one_walk_and_stores_no_windows() -> None:
+    """The largest value of each window and how often it occurs, which its gradient needs; what it was found by is compared
+    again, not stored."""
+    plan = plan_of(CONVOLUTION, {"I": 12, "J": 12, "C": 3})
+    (pool,) = [call for call in plan.calls if "written out" in _kinds(call.kernel.body)]
+    assert [plan.graph.nodes[v].shape for v in pool.writes] == ["[B, (I/2), (J/2), 8]"] * 2
+
+
+def _kinds(body) -> set[str]:
+    found = {s.kind for s in body if isinstance(s, For)}
+    return found.union(*(_kinds(inner) for s in body for inner in bodies(s)))

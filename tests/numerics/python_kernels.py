@@ -18,7 +18,7 @@ from archspec.ops.randomness import philox
 from archspec.plan import make_plan
 from archspec.plan.kernel import Call, Kernel
 from archspec.runtime.stage import Arena, Native, Stage
-from archspec.runtime.table import buffer_arrays, reach, stream_key
+from archspec.runtime.table import buffer_arrays, offset_table, reach, stream_key
 
 
 class Pointer:
@@ -56,12 +56,25 @@ def _products(shape: TileShape) -> dict[str, Any]:
                 terms = (left[r * row_stride + p * k_stride] * right[p * right_stride + t] for p in range(k))
                 acc[r * shape.columns + t] = sum(terms, acc[r * shape.columns + t])
 
+    def tile_at(left, rows_at, steps_at, right, right_stride, k, acc, rows, columns):
+        for r in range(rows):
+            for t in range(shape.columns):
+                terms = (left[rows_at[r] + steps_at[p]] * right[p * right_stride + t] for p in range(k))
+                acc[r * shape.columns + t] = sum(terms, 0.0)
+
+    def tile_at_onto(left, rows_at, steps_at, right, right_stride, k, acc, rows, columns):
+        for r in range(rows):
+            for t in range(columns):
+                terms = (left[rows_at[r] + steps_at[p]] * right[p * right_stride + t] for p in range(k))
+                acc[r * shape.columns + t] = sum(terms, acc[r * shape.columns + t])
+
     def pack_left(left, row_stride, k_stride, block, k, rows):
         for p in range(k):
             for r in range(shape.rows):
                 block[p * shape.rows + r] = left[r * row_stride + p * k_stride] if r < rows else 0.0
 
     made = {"pack_right": pack_right, "pack_left": pack_left, "tile": tile, "tile_onto": tile_onto}
+    made |= {"tile_at": tile_at, "tile_at_onto": tile_at_onto}
     return {"NR": shape.columns, "MR": shape.rows, **made}
 
 
@@ -127,6 +140,7 @@ def _arguments(call: Call, row: Any, stage: Stage, sizes: Mapping[str, int], see
             found.append(_flat(next(buffers)))
         else:
             kinds = {"size": lambda a: sizes[a], "stream": lambda a: stream_key(seed, a), "step": lambda a: stage.step}
+            kinds["offsets"] = lambda a: offset_table(a, sizes)
             found.append(kinds[parameter.kind](argument))
     return found
 

@@ -22,7 +22,7 @@ EVALUATION_ROWS = 1024
 EVALUATION_ELEMENTS = 16_384
 FINAL_ROWS = 50_000  # of a larger training part the last epoch's loss stands for its figures
 DEFAULT_EPOCHS = 10
-NORMS_PER_EPOCH = 8
+STEPS_PER_NORM, NORMS_PER_EPOCH = 16, 8  # the gradient's norm is taken of the first step and of few others
 Record = dict[str, Any]
 Step = Callable[[Mapping[str, Any], NDArray[np.int64]], float]
 
@@ -139,7 +139,7 @@ class _Loop:
         `norms` gets the gradient's norm of a few steps, for it costs a walk over all weights.
         """
         part, arrays = self.batches.parts["train"], self.batches.arrays
-        apart = max(1, len(part) // self.training.batch // NORMS_PER_EPOCH)
+        apart = max(STEPS_PER_NORM, len(part) // self.training.batch // NORMS_PER_EPOCH)
         total, weight, seen = 0.0, 0.0, 0
         for rows in self._walk(part, lambda: shuffled(arrays, part, self.training.batch, self.seed, epoch)):
             if self.program.steps_done >= self.total or self._done():

@@ -16,7 +16,7 @@ from archspec.data.readable import Cell, cells, picture
 from archspec.lower.files import SpecFile
 from archspec.lower.watched import PREFIX
 from archspec.pipeline import Stages
-from archspec.trained.examples import entries_of, is_text, joined, row_example
+from archspec.trained.examples import entries_of, is_text, joined, row_example, shifts
 from archspec.trained.predictions import CLASSES, SCORES, Prediction, Target, actual, predicted, targets
 from archspec.trained.watch import see, seen_json
 
@@ -126,7 +126,8 @@ def _worst(
 
 
 def _row(data: Dataset, stages: Stages, target: Target, row: int, loss: float, values: NDArray[Any]) -> dict[str, Any]:
-    inputs = [_input(data.field(name), _at(data.field(name), row)) for name in stages.lowered.inputs]
+    given = [f for f in map(data.field, stages.lowered.inputs) if shifts(f) != 0]  # what comes after `<start>` is right
+    inputs = [_input(f, _at(f, row)) for f in given]
     record = {"row": row + 1, "loss": loss, "inputs": inputs, "predicted": _said(predicted(target, np.atleast_1d(values)[0]))}
     if target.field is not None:
         record["actual"] = _said(actual(target, _at(target.field, row)))

@@ -25,6 +25,7 @@ TITLES = {"lr": "learning rate", "gradient_norm": "norm of the gradient", "rows_
 LOG_RATIO = 100.0
 TICKS = 4
 LARGEST_NBYTES = 256 * 2**20
+LONGEST_SETTING = 160  # characters, of a vocabulary or an imported file
 
 
 @record
@@ -226,8 +227,12 @@ def _differences(runs: Sequence[RunRecord]) -> str:
     """The settings in which the runs differ."""
     flat = [dict(_flat(run.settings)) for run in runs]
     names = [n for n in dict.fromkeys(k for f in flat for k in f) if len({json.dumps(f.get(n)) for f in flat}) > 1]
-    rows = [(_shown(name), [f.get(name, "") for f in flat]) for name in names]
+    rows = [(_shown(name), [_short(f.get(name, "")) for f in flat]) for name in names]
     return f"<h2>Settings that differ</h2>{_table(runs, rows)}" if rows else ""
+
+
+def _short(value: object) -> object:
+    return f"{value[:LONGEST_SETTING]}…" if isinstance(value, str) and len(value) > LONGEST_SETTING else value
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -127,7 +127,9 @@ def _show_parser(parser: argparse.ArgumentParser) -> None:
 def _viz_parser(parser: argparse.ArgumentParser) -> None:
     _common(parser)
     parser.add_argument("-o", "--out", type=Path, help="NAME.html, .svg, .png, .dot or .json (default: the spec's name, .html)")
-    parser.add_argument("--stage", choices=("graph", "backward", "plan"), help="this view alone; pictures and DOT show one, `graph`")
+    parser.add_argument(
+        "--stage", choices=("graph", "backward", "plan"), help="this view alone; pictures and DOT show one, `graph`"
+    )
     parser.add_argument("--size", action="append", default=[], metavar="AXIS=N", help="the size of an open axis, such as B=32")
     parser.add_argument("--profile", type=Path, metavar="FILE", help="the profile.json of a run: shows where the time went")
     parser.add_argument("--precision", choices=("f32", "f64"), default="f32")

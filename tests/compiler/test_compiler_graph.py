@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from archspec.records import replace
-
 import pytest
 from helpers import model, stages, trained
 from hypothesis import given, settings
@@ -17,6 +15,7 @@ from archspec.ir.verify import BrokenGraph, verify
 from archspec.optimise.copies import forward_copies
 from archspec.optimise.duplicates import remove_dead, share_common
 from archspec.optimise.simplify import fold_constants, simplify
+from archspec.records import replace
 
 numbers = st.integers(-5, 5)
 polynomials = st.recursive(

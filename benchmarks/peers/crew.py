@@ -98,7 +98,7 @@ class Process:
 
 @dataclass(frozen=True)
 class Turn:
-    """What a step took: seconds on the wall, and seconds of processor time of all threads together."""
+    """What a step or a start took: seconds on the wall, and seconds of processor time of all threads together."""
 
     seconds: float
     processor: float
@@ -121,13 +121,13 @@ class Worker(Process):
         name = f"{peer} on {workload}, {threads} threads"
         super().__init__("peers.worker", json.dumps(message), env=env or environment(threads), name=name)
 
-    def ready(self) -> float:
-        """Seconds from the start of the process to the end of its first step. Its parameters are those of the workload."""
+    def ready(self) -> Turn:
+        """What it took from the start of the process to the end of its first step; the parameters must be the workload's."""
         found = self.answer()
         seconds = time.perf_counter() - self.started
         expected = self.work.parameters(self.work.sizes)
         assert found["parameters"] == expected, f"{self.name}: {found['parameters']} parameters, not {expected}"
-        return seconds
+        return Turn(seconds, found["processor"])
 
     def run(self, count: int) -> Turn:
         """What each of `count` steps takes."""

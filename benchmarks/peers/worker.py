@@ -2,7 +2,8 @@
 
     python -m peers.worker '{"peer": "archspec", "workload": "gpt", "sizes": {}, "threads": 1, "do": "train"}'
 
-It first takes a step (`"do": "train"`) or a forward pass (`"do": "infer"`) and answers with the number of parameters.
+It first takes a step (`"do": "train"`) or a forward pass (`"do": "infer"`) and answers with the number of parameters and
+the processor time so far, that of processes which it has started and seen end included.
 Then each line asks for `{"ask": "run", "count": N}` (N steps or passes), `"usage"` or `"hash"`; requests and answers are
 JSON. What libraries print goes to stderr.
 """
@@ -108,7 +109,7 @@ def main() -> None:
     peer = make_peer(message["peer"], work, message["threads"])
     run = runner(peer, work, message["do"])
     run(1)
-    say({"parameters": peer.parameters})
+    say({"parameters": peer.parameters, "processor": sum(os.times()[:4])})
     for line in sys.stdin:
         say(answer(json.loads(line), run, peer))
 

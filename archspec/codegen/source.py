@@ -376,8 +376,9 @@ def parameter_names(parameter: k.Parameter) -> tuple[str, ...]:
 
 
 def size_text(size: Size) -> str:
-    """`64`, `B`, `4*B + 1`."""
-    return str(size).replace("+", " + ").replace(" + -", " - ")
+    """`64`, `B`, `4*B + 1`, `T - 2`."""
+    text = str(size)
+    return text[0] + text[1:].replace("+", " + ").replace("-", " - ")
 
 
 def _factor(size: Size) -> str:

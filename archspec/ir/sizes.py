@@ -1,7 +1,8 @@
 """Sizes as polynomials: `4*H`, `E + H`, `64`.
 
 The name of an axis is its size, so two axes are one when their polynomials are equal, whatever numbers the symbols
-stand for. A division that is not exact becomes a symbol of its own, `(D/N)`; N of them are D again.
+stand for. A division that is not exact becomes a symbol of its own, `(D/N)`; N of them are D again. So does one that is
+rounded down, `floor(T/2)`: a window that moves on by several points has as many places.
 """
 
 from __future__ import annotations
@@ -56,11 +57,25 @@ class Size:
         _QUOTIENTS[f"({left}/{right})"] = left, right
         return Size.symbol(f"({left}/{right})")
 
+    def floor_divide(self, by: int) -> Size:
+        """The quotient rounded down, for all whole numbers that the symbols may stand for.
+
+        Written in one way only: floor((2*T+3)/2) is T+1, and floor(floor(T/2)/2) is floor(T/4).
+        """
+        whole = _collect((m, c // by) for m, c in self.terms)
+        rest = {m: c % by for m, c in self.terms if c % by}
+        left = rest.pop((), 0)
+        if not rest:
+            return whole
+        common = gcd(by, *rest.values())
+        above = _collect([((), left // common), *((m, c // common) for m, c in rest.items())])
+        return whole + _floored(above, by // common)
+
     def evaluate(self, sizes: Mapping[str, int]) -> int | None:
         """The number that this is with `sizes` for its symbols; None where one of them has no size yet."""
         total = 0
         for monomial, coefficient in self.terms:
-            factors = [sizes.get(name) for name in monomial]
+            factors = [_number(name, sizes) for name in monomial]
             if any(f is None for f in factors):
                 return None
             total += reduce(mul, (f for f in factors if f is not None), coefficient)
@@ -68,12 +83,13 @@ class Size:
 
     def known(self, sizes: Mapping[str, int]) -> Size:
         """The same with the numbers of `sizes` put in for their symbols; what has no size yet stays."""
-        if not any(name in sizes for monomial, _ in self.terms for name in monomial):
+        numbers = {n: v for monomial, _ in self.terms for n in monomial if (v := _number(n, sizes)) is not None}
+        if not numbers:
             return self
         filled = []
         for monomial, coefficient in self.terms:
-            numbers = (sizes[name] for name in monomial if name in sizes)
-            filled.append((tuple(name for name in monomial if name not in sizes), reduce(mul, numbers, coefficient)))
+            factors = (numbers[name] for name in monomial if name in numbers)
+            filled.append((tuple(name for name in monomial if name not in numbers), reduce(mul, factors, coefficient)))
         return _collect(filled)
 
     def renamed(self, names: Mapping[str, str]) -> Size:
@@ -83,6 +99,12 @@ class Size:
     @property
     def symbols(self) -> frozenset[str]:
         return frozenset(name for monomial, _ in self.terms for name in monomial)
+
+    @property
+    def roots(self) -> frozenset[str]:
+        """The symbols that it hangs on: T for `floor(T/2)`."""
+        inside = (_FLOORS[s][0].roots if s in _FLOORS else {s} for s in self.symbols)
+        return frozenset(name for names in inside for name in names)
 
     @property
     def constant(self) -> int | None:
@@ -108,6 +130,33 @@ def _collect(terms: Iterable[tuple[Monomial, int]]) -> Size:
 
 
 _QUOTIENTS: dict[str, tuple[Size, Size]] = {}  # what the symbols of inexact divisions stand for
+_FLOORS: dict[str, tuple[Size, int]] = {}  # and those of divisions that are rounded down
+
+
+def floor_of(symbol: str) -> tuple[Size, int] | None:
+    """What a symbol such as `floor(T/2)` divides by what; None for any other."""
+    return _FLOORS.get(symbol)
+
+
+def _floored(above: Size, by: int) -> Size:
+    """floor(above / by), where nothing can be taken out of it; floor((floor(a/n) + c)/by) is floor((a + c*n)/(n*by))."""
+    symbols = [(m, c) for m, c in above.terms if m]
+    if len(symbols) == 1 and symbols[0][1] == 1 and len(symbols[0][0]) == 1 and (inner := floor_of(symbols[0][0][0])):
+        left = above - Size.symbol(symbols[0][0][0])
+        return (inner[0] + left * Size.number(inner[1])).floor_divide(inner[1] * by)
+    name = f"floor({above}/{by})" if len(above.terms) == 1 else f"floor(({above})/{by})"
+    _FLOORS[name] = above, by
+    return Size.symbol(name)
+
+
+def _number(name: str, sizes: Mapping[str, int]) -> int | None:
+    """The number of a symbol."""
+    value = sizes.get(name)
+    if value is None and name in _FLOORS:
+        above, by = _FLOORS[name]
+        inside = above.evaluate(sizes)
+        return None if inside is None else inside // by
+    return value
 
 
 def _multiplied_out(size: Size) -> Size:

@@ -9,6 +9,7 @@ from archspec.diagnostics import ArchError, Diagnostic, Span
 from archspec.ir.build import COMPARISONS, LOGICAL, Loops, Term
 from archspec.ir.graph import BOOL, FLOAT, INT, Node
 from archspec.ir.sizes import Axis, shape_text
+from archspec.lower.lengths import row_length
 from archspec.lower.scope import Scope, check_rank
 from archspec.lower.values import Num, Tensor, Truth, Value, kind_of
 
@@ -39,9 +40,38 @@ def combine(op: str, values: Sequence[Value], span: Span, scope: Scope) -> Tenso
 def align(op: str, values: Sequence[Value], span: Span, scope: Scope) -> tuple[Loops, list[Term]]:
     """The loops that all `values` share, those of the operand with the most axes, and the values read in them."""
     builder = scope.builder
+    values = [_for_each_row(v, span, scope) for v in values]
     shapes = [builder.node(v.value).axes for v in values if isinstance(v, Tensor)]
     loops = Loops(builder, max(shapes, key=len, default=())) if scope.frame is None else scope.frame.loops
     return loops, [_term(op, v, loops, shapes, span) for v in values]
+
+
+def open_number(number: Num, span: Span, scope: Scope) -> Tensor:
+    """A size that is not known when the spec is read, as a tensor: that of the batch, or the length of each row."""
+    assert number.size is not None
+    found = _for_each_row(number, span, scope)
+    return found if isinstance(found, Tensor) else Tensor(scope.builder.size(number.size))
+
+
+def _for_each_row(value: Value, span: Span, scope: Scope) -> Value:
+    """A number; one that hangs on a ragged axis, such as `T`, is the length of each row."""
+    lengths = scope.context.lengths
+    if not isinstance(value, Num) or value.value is not None or not lengths or not value.size:
+        return value
+    return row_lengths(value, span, scope) if value.size.roots & lengths.keys() else value
+
+
+def row_lengths(number: Num, span: Span, scope: Scope) -> Tensor:
+    """What a number that hangs on a ragged axis is for each row: a tensor along the axis of the rows."""
+    assert number.size is not None
+    term = row_length(number.size, scope.context)
+    (rows,) = term.node.axes
+    indices = [i for i in scope.frame.known.values() if i.real == rows] if scope.frame is not None else []
+    if scope.frame is not None and len(indices) != 1:
+        few = "none" if not indices else "several"
+        message = f"`{number.text}` is another number for every row, and {few} of the indices here run along {rows}"
+        raise ArchError(Diagnostic("S08", message, span, hints=(f"define it in a line of its own: n = {number.text}, n[b]",)))
+    return Tensor(term.apply("number").value)
 
 
 def _term(op: str, value: Value, loops: Loops, shapes: Sequence[Sequence[Axis]], span: Span) -> Term:

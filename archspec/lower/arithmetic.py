@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from archspec.diagnostics import ArchError, Diagnostic, Span
 from archspec.ir.sizes import Size
@@ -14,22 +14,34 @@ MAX_TERMS, LONGEST_SYMBOL = 50, 1000
 Number = int | float
 
 
-def number_arithmetic(operator: str, left: Num, right: Num, span: Span) -> Num:
-    """`left operator right`; sizes stay polynomials, so that `4*H` names an axis."""
+def number_arithmetic(operator: str, left: Num, right: Num, span: Span, ragged: Collection[str] = ()) -> Num:
+    """`left operator right`; sizes stay polynomials, so that `4*H` names an axis. Those of `ragged` axes never get a number."""
     size = _size_arithmetic(operator, left.size, right.size)
+    if operator == "%" and left.value is None and left.size is not None and not left.size.roots.isdisjoint(ragged):
+        size = _remainder(left, right)
     if size is not None and not _is_short(size):
         size = None
     if left.value is None or right.value is None:
         if size is None or any(symbol.startswith("(") for symbol in size.symbols):
-            message = f"`{operator}` cannot be worked out before the size of `{_open(left, right)}` is known"
-            name = _open(left, right) if _open(left, right).isidentifier() else "NAME"
-            hint = f"give it a size: dim {name} = …, or let the data bind it"
-            raise ArchError(Diagnostic("S07", message, span, hints=(hint,)))
+            raise ArchError(_not_known(operator, left, right, span, ragged))
         return Num(None, size)
     value = _compute(operator, left.value, right.value, span)
     if isinstance(value, int):
         return Num(value, size if size is not None else Size.number(value))
     return Num(value)
+
+
+def _not_known(operator: str, left: Num, right: Num, span: Span, ragged: Collection[str]) -> Diagnostic:
+    name = _open(left, right)
+    roots = [root for n in (left, right) if n.size is not None for root in sorted(n.size.roots) if root in ragged]
+    if roots:
+        message = f"`{operator}` cannot be worked out for `{name}`: rows differ in length along {roots[0]}"
+        whole = name if name.isidentifier() else f"({name})"
+        rounded = f"rounded down, it is ({name} - {whole} % {right.text}) / {right.text}"
+        return Diagnostic("S07", message, span, hints=(rounded,) if operator == "/" and right.value is not None else ())
+    message = f"`{operator}` cannot be worked out before the size of `{name}` is known"
+    hint = f"give it a size: dim {name if name.isidentifier() else 'NAME'} = …, or let the data bind it"
+    return Diagnostic("S07", message, span, hints=(hint,))
 
 
 def _is_short(size: Size) -> bool:
@@ -50,6 +62,14 @@ def _size_arithmetic(operator: str, left: Size | None, right: Size | None) -> Si
         return left.divide(right) if right.terms else None
     rules: dict[str, Callable[[Size, Size], Size]] = {"+": Size.__add__, "-": Size.__sub__, "*": Size.__mul__}
     return rules[operator](left, right) if operator in rules else None
+
+
+def _remainder(left: Num, right: Num) -> Size | None:
+    """a - n * floor(a / n), so that what a window's steps make of an open size, `(m - m % n) / n`, comes out even."""
+    by = right.value
+    if left.size is None or right.size is None or not isinstance(by, int) or by < 1:
+        return None
+    return left.size - left.size.floor_divide(by) * right.size
 
 
 def _compute(operator: str, a: Number, b: Number, span: Span) -> Number:

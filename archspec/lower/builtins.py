@@ -12,7 +12,8 @@ from archspec.ir.graph import BOOL, FLOAT, INT
 from archspec.ir.sizes import Axis, shape_text
 from archspec.lower import arithmetic
 from archspec.lower.align import combine
-from archspec.lower.masks import length_of, reduce_masked, valid_along
+from archspec.lower.lengths import length_of, valid_along
+from archspec.lower.masks import reduce_masked
 from archspec.lower.scope import Scope, axis_of, check_rank
 from archspec.lower.structure import STRUCTURE
 from archspec.lower.values import Builtin, Num, Tensor, Truth, Value, kind_of

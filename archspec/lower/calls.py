@@ -11,7 +11,7 @@ from archspec.ir.graph import INT, Node
 from archspec.ir.sizes import Axis, product, shape_text
 from archspec.lower.align import combine, size_notes
 from archspec.lower.files import in_library
-from archspec.lower.masks import valid_along
+from archspec.lower.lengths import is_ragged, valid_along, without_rows
 from archspec.lower.resolve import as_axis
 from archspec.lower.scope import Scope, axis_of, check_rank, name_span
 from archspec.lower.structure import axis_at, merged
@@ -242,7 +242,10 @@ def _bind_masks(function: Function, given: Arguments, inner: Scope, where: Span,
         is_bound, mask = scope.mask_of(axis)
         if not is_bound:
             shapes = [scope.builder.node(t.value).axes for t, _ in given.tensors.values()]
-            mask = next((valid_along(s, s.index(axis), scope) for s in shapes if s.count(axis) == 1), None)
+            having = [s for s in shapes if s.count(axis) == 1]
+            mask = next((m for s in having if (m := valid_along(s, s.index(axis), scope)) is not None), None)
+            if mask is None and having and is_ragged(axis, scope.context):
+                raise without_rows(function.block.name, axis, having[0], where, scope.context)
         if function.mask is not None:
             mask = function.mask if mask is None else combine("and", [mask, function.mask], where, scope)
             _widen(axis, mask, given, scope)

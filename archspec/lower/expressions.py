@@ -9,7 +9,7 @@ from archspec.diagnostics import ArchError, Diagnostic, Span
 from archspec.frontend import syntax
 from archspec.ir.graph import INT
 from archspec.lower import arithmetic
-from archspec.lower.align import combine, contract_last
+from archspec.lower.align import combine, contract_last, open_number
 from archspec.lower.builtins import BUILTINS, REDUCTIONS, bracket_builtin, call_builtin
 from archspec.lower.calls import call_function, call_layer, is_grouped
 from archspec.lower.frame import number_of, position_of
@@ -68,6 +68,8 @@ def evaluate_tensor(node: syntax.Expression, scope: Scope) -> Tensor:
     value = evaluate(node, scope)
     if isinstance(value, Num) and value.value is not None:
         return Tensor(scope.builder.constant(float(value.value)))
+    if isinstance(value, Num) and value.size is not None:
+        return open_number(value, node.span, scope)
     if isinstance(value, Function):
         raise _unfed(value, node.span)
     if isinstance(value, Items) and not isinstance(node, syntax.List):
@@ -351,7 +353,8 @@ def _binary(node: syntax.Binary, scope: Scope) -> Value:
     if node.operator in ("==", "!=", "<", "<=", ">", ">="):
         return arithmetic.compare(node.operator, left, right, node.span)
     if isinstance(left, Num) and isinstance(right, Num) and node.operator != "@":
-        return _registered(arithmetic.number_arithmetic(node.operator, left, right, node.span), scope)
+        number = arithmetic.number_arithmetic(node.operator, left, right, node.span, scope.context.ragged)
+        return _registered(number, scope)
     raise _no_operand(node, left, right, *(() if node.operator == "@" else (Num,)))
 
 

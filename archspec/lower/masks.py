@@ -14,7 +14,8 @@ from archspec.ir.build import Loops, Term
 from archspec.ir.graph import BOOL
 from archspec.ir.sizes import Axis, shape_text
 from archspec.lower.align import combine, held_by, place_axes
-from archspec.lower.scope import Context, Scope
+from archspec.lower.lengths import is_ragged, length_of, row_of, without_rows
+from archspec.lower.scope import Scope
 from archspec.lower.values import Tensor, Truth, kind_of
 
 WORST = {"max": float("-inf"), "argmax": float("-inf"), "min": float("inf")}
@@ -60,47 +61,6 @@ def mask_of(node: syntax.Index, scope: Scope) -> Tensor | None:
     return found
 
 
-# --- the ends of rows --------------------------------------------------------------------------------------------
-
-
-def length_of(axis: Axis, context: Context) -> int | None:
-    """The input that holds the lengths of the rows along `axis`; None where all are equally long."""
-    return context.lengths.get(str(context.real(axis).size))
-
-
-def within_row(loops: Loops, loop: int, context: Context) -> Term | None:
-    """Whether the point lies before the end of its row; None where there is no row or no end to it."""
-    lengths = length_of(loops.axes[loop], context)
-    row = row_of(loops.axes, lengths, context)
-    if lengths is None or row is None:
-        return None
-    return loops.map("less", loops.position(loop), loops.term(lengths, (row,)))
-
-
-def row_of(axes: Sequence[Axis], lengths: int | None, context: Context) -> int | None:
-    """Which of `axes` counts the rows whose lengths those are."""
-    if lengths is None:
-        return None
-    (rows,) = context.builder.node(lengths).axes
-    return next((k for k, axis in enumerate(axes) if context.real(axis) == rows), None)
-
-
-def ends_cleared(value: int, axis: int, scope: Scope) -> int:
-    """`value` with zeros past the ends of the rows along one axis."""
-    loops = Loops(scope.builder, scope.builder.node(value).axes)
-    inside = within_row(loops, axis, scope.context)
-    if inside is None:
-        return value
-    x = loops.term(value)
-    return inside.apply("where", x, loops.number(0, x.node.dtype), dtype=x.node.dtype).value
-
-
-def valid_along(axes: Sequence[Axis], axis: int, scope: Scope) -> Tensor | None:
-    """Where a tensor with these axes holds something along one of them."""
-    inside = within_row(Loops(scope.builder, tuple(axes)), axis, scope.context)
-    return None if inside is None else Tensor(inside.value)
-
-
 # --- reductions --------------------------------------------------------------------------------------------------
 
 
@@ -108,40 +68,73 @@ def reduce_masked(name: str, tensor: Tensor, over: Sequence[int], mask: Tensor |
     """`name` of a tensor over some of its axes, without what is masked."""
     builder = scope.builder
     axes = builder.node(tensor.value).axes
-    extra = [a for a in builder.node(mask.value).axes if a not in axes] if mask else []
-    loops = Loops(builder, (*axes, *extra))
+    loops = Loops(builder, (*axes, *_more_axes(axes, over, mask, scope)))
     x = loops.term(tensor.value)
-    kept = _kept(loops, over, len(axes), mask, span, scope)
+    kept = _kept(name, loops, over, len(axes), mask, span, scope)
     if kept is None:
         return Tensor(_plain(name, loops, x, over).value)
     return Tensor(_MASKED[name](name, loops, x, kept, over).value)
 
 
-def _kept(loops: Loops, over: Sequence[int], rank: int, mask: Tensor | None, span: Span, scope: Scope) -> Term | None:
+def _more_axes(axes: Sequence[Axis], over: Sequence[int], mask: Tensor | None, scope: Scope) -> list[Axis]:
+    """The axes that conditions have and what is reduced has not."""
+    shapes = [scope.builder.node(mask.value).axes] if mask is not None else []
+    for k in over:
+        bound = _bound_to(axes[k], scope)
+        shapes += [_named(bound, axes[k], scope)] if bound is not None else []
+    return [a for a in dict.fromkeys(a for shape in shapes for a in shape) if a not in axes]
+
+
+def _bound_to(axis: Axis, scope: Scope) -> tuple[Axis, Tensor] | None:
+    """The mask that the block around has bound to an axis, and the name of the axis there: in an index equation a second
+    index along it has a name of its own."""
+    private = scope.context.private
+    while not (found := scope.mask_of(axis))[0] and str(axis.size) in private:
+        axis = private[str(axis.size)]
+    return (axis, found[1]) if found[1] is not None else None
+
+
+def _named(bound: tuple[Axis, Tensor], axis: Axis, scope: Scope) -> tuple[Axis, ...]:
+    """The axes of a bound mask as the equation calls them."""
+    return tuple(axis if a == bound[0] else a for a in scope.builder.node(bound[1].value).axes)
+
+
+def _kept(
+    name: str, loops: Loops, over: Sequence[int], rank: int, mask: Tensor | None, span: Span, scope: Scope
+) -> Term | None:
     """What the reduction counts, as truth values."""
     terms = [_placed(loops, mask, span)] if mask is not None else []
-    for loop in range(rank):
-        is_bound, bound = scope.mask_of(loops.axes[loop])
-        row = row_of(loops.axes[:rank], length_of(loops.axes[loop], scope.context), scope.context)
-        if is_bound and bound is not None and loop in over:
-            terms.append(_placed(_wider(loops, bound), bound, span))
-        elif not is_bound and row is not None and {loop, row} & set(over):
-            inside = within_row(loops, loop, scope.context)
-            terms += [inside] if inside is not None else []
+    found = (counted(name, loops, loop, range(rank), over, span, scope) for loop in range(rank))
     total = None
-    for term in terms:
+    for term in (*terms, *(t for t in found if t is not None)):
         total = term if total is None else total.apply("and", term)
     return total
 
 
-def _wider(loops: Loops, mask: Tensor) -> Loops:
-    more = [a for a in loops.builder.node(mask.value).axes if a not in loops.axes]
-    return Loops(loops.builder, (*loops.axes, *more))
+def counted(
+    name: str, loops: Loops, loop: int, among: Sequence[int], over: Sequence[int], span: Span, scope: Scope
+) -> Term | None:
+    """What a reduction over the loops `over` counts along one loop: the mask that the block around has bound to its axis, or
+    what lies before the end of the row. `among` are the loops that what is reduced has."""
+    axis, context = loops.axes[loop], scope.context
+    bound = _bound_to(axis, scope)
+    if bound is not None:
+        return _placed(loops, bound[1], span, _named(bound, axis, scope)) if loop in over else None
+    if not is_ragged(axis, context):
+        return None
+    lengths = length_of(axis, context)
+    at = row_of([loops.axes[i] for i in among], lengths, context)
+    if lengths is None or at is None:
+        if loop in over:
+            raise without_rows(name, axis, [loops.axes[i] for i in among], span, context)
+        return None
+    inside = loops.map("less", loops.position(loop), loops.term(lengths, (among[at],)))
+    return inside if {loop, among[at]} & set(over) else None
 
 
-def _placed(loops: Loops, mask: Tensor, span: Span) -> Term:
+def _placed(loops: Loops, mask: Tensor, span: Span, named: tuple[Axis, ...] | None = None) -> Term:
     axes = loops.builder.node(mask.value).axes
-    index = place_axes(axes, loops.axes)
+    index = place_axes(named or axes, loops.axes)
     if index is None:
         message = f"the condition {shape_text(axes)} cannot align with {shape_text(loops.axes)}"
         hint = "an axis occurs twice, so its name does not say which is meant: use an index equation"

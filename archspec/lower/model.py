@@ -113,7 +113,7 @@ class _Lowering:
 
     def _let(self, binding: syntax.Binding, scope: Scope, root: bool) -> None:
         value = evaluate(binding.value, scope)
-        check_let(binding, value)
+        check_let(binding, value, scope)
         if root and binding.name in self.overrides:
             value = _override(binding, value, self.overrides[binding.name])
         if isinstance(value, Num) and isinstance(value.value, int):

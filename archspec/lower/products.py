@@ -17,7 +17,7 @@ from archspec.ir.build import Loops, Term
 from archspec.ir.graph import FLOAT
 from archspec.lower.align import combine, held_by
 from archspec.lower.builtins import unused_index
-from archspec.lower.masks import count_of, length_of, row_of
+from archspec.lower.masks import count_of, counted
 from archspec.lower.scope import Scope
 from archspec.lower.values import Builtin, Num, Tensor, Value, kind_of
 from archspec.records import field, record
@@ -49,7 +49,7 @@ def sum_of_product(function: Builtin, node: syntax.Expression, scope: Scope) -> 
     product = Product(loops, over)
     for factor, divides in _factors(node):
         _take(product, factor, divides, scope)
-    mask = _mask(product, function.mask, scope)
+    mask = _mask(function, product, node.span, scope)
     _check_used(function.name, product, mask, node.span, scope)
     total = _contracted(product, mask)
     if function.name == "mean":
@@ -96,16 +96,14 @@ def _loops_of(value: Value, loops: Loops, scope: Scope) -> tuple[int, ...]:
     return tuple(loops.axes.index(a) for a in axes if a in loops.axes)
 
 
-def _mask(product: Product, where: Tensor | None, scope: Scope) -> Term | None:
-    """What is left of the points summed over: the condition, and the ends of rows."""
-    loops, context = product.loops, scope.context
+def _mask(function: Builtin, product: Product, span: Span, scope: Scope) -> Term | None:
+    """What is left of the points summed over: the condition, what the block around leaves out, the ends of rows."""
+    loops, where = product.loops, function.mask
     kept = loops.term(where.value, _loops_of(where, loops, scope)) if where is not None else None
     present = sorted({*product.over, *(i for t in product.inner for i in t.index), *_outside(product, scope)})
     for loop in present:
-        lengths = length_of(loops.axes[loop], context)
-        row = row_of([loops.axes[i] for i in present], lengths, context)
-        if lengths is not None and row is not None and {loop, present[row]} & set(product.over):
-            inside = loops.map("less", loops.position(loop), loops.term(lengths, (present[row],)))
+        inside = counted(function.name, loops, loop, present, product.over, span, scope)
+        if inside is not None:
             kept = inside if kept is None else kept.apply("and", inside)
     return kept
 

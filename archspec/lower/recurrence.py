@@ -20,7 +20,7 @@ from archspec.ir.sizes import Axis, Size, shape_text
 from archspec.lower.align import held_by, place_axes
 from archspec.lower.files import defined_twice
 from archspec.lower.frame import work
-from archspec.lower.masks import length_of, row_of
+from archspec.lower.lengths import length_of, row_of, without_rows
 from archspec.lower.resolve import axis_number
 from archspec.lower.scope import Scope, axis_of, check_rank, join, name_span
 from archspec.lower.subscripts import step_position
@@ -217,6 +217,8 @@ def _held(series: Series, value: int, scope: Scope) -> int:
     context, builder = scope.context, scope.builder
     lengths = length_of(series.step.axis, context)
     row = row_of(series.axes, lengths, context)
+    if lengths is not None and row is None and series.step.is_reversed:
+        raise without_rows("reversed", series.step.axis, series.axes, series.span, context)
     if lengths is None or row is None or series.previous is None:
         return value
     loops = Loops(builder, series.axes)

@@ -204,7 +204,25 @@ def join(path: str, name: str) -> str:
 def axis_of(number: Num, context: Context) -> Axis:
     """The axis that a number names."""
     assert number.size is not None
+    if context.ragged and number.size.roots & context.ragged:
+        _check_ragged(number.size, context)
     return Axis(number.size, ragged=str(number.size) in context.ragged)
+
+
+def _check_ragged(size: Size, context: Context) -> None:
+    """An axis made of a ragged one, `T-2` or `2*T`, is as long for each row as the same makes of the row's length."""
+    ragged = sorted(size.roots & context.ragged)
+    open_sizes = sorted(size.roots - context.ragged - context.builder.sizes.keys())
+    if len(ragged) > 1 or open_sizes or any(_count(m, context.ragged) > 1 for m, _ in size.terms):
+        made = " and ".join(dict.fromkeys([*ragged, *open_sizes]))
+        message = f"the axis {size} is made of {made}, and rows differ in length along {' and '.join(ragged)}"
+        hint = f"an axis may be a multiple of {ragged[0]} and a number, `2*{ragged[0]}-1`"
+        raise ArchError(Diagnostic("S08", message, context.builder.origin.span, hints=(hint,)))
+
+
+def _count(monomial: Sequence[str], ragged: set[str]) -> int:
+    """How many symbols of a product hang on a ragged axis."""
+    return sum(bool(Size.symbol(symbol).roots & ragged) for symbol in monomial)
 
 
 def size_name(name: str, value: int | None) -> Num:

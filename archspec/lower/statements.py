@@ -8,6 +8,7 @@ from typing import Any
 
 from archspec.diagnostics import ArchError, Diagnostic
 from archspec.frontend import syntax
+from archspec.ir.build import Builder
 from archspec.ir.graph import WeightSpec
 from archspec.ir.sizes import Axis, shape_text
 from archspec.lower.equations import index_equation
@@ -75,16 +76,27 @@ def _misplaced(item: syntax.Statement) -> ArchError:
 def _let(item: syntax.Let, scope: Scope) -> None:
     for binding in item.bindings:
         value = evaluate(binding.value, scope.child(binding.name))
-        check_let(binding, value)
+        check_let(binding, value, scope)
         scope.define(binding.name, value, name_span(binding, binding.name))
 
 
-def check_let(binding: syntax.Binding, value: Value) -> None:
+def check_let(binding: syntax.Binding, value: Value, scope: Scope) -> None:
     """Refuses what a `let` cannot name."""
+    if isinstance(value, Tensor) and _is_size(value.value, scope.builder):
+        message = f"`{binding.name}` hangs on a size that is not known when the spec is read"
+        hint = "give it a size: dim NAME = …, or let the data bind it"
+        raise ArchError(Diagnostic("S07", message, binding.value.span, hints=(hint,)))
     if isinstance(value, Tensor | Items | Module):
-        hint = (f"write `{binding.name} = …` without `let`",) if isinstance(value, Tensor) else ()
+        hints = (f"write `{binding.name} = …` without `let`",) if isinstance(value, Tensor) else ()
         message = f"`let` names a number, a string or a choice, not {kind_of(value)}"
-        raise ArchError(Diagnostic("S09", message, binding.value.span, hints=hint))
+        raise ArchError(Diagnostic("S09", message, binding.value.span, hints=hints))
+
+
+def _is_size(value: int, builder: Builder) -> bool:
+    """Whether a tensor is made of sizes and numbers alone, as `max(T, 3)` is where T is open."""
+    leaves = [node for v in builder.graph().reached([value]) if not (node := builder.node(v)).operands]
+    sizes = [n for n in leaves if n.op == "size" or any(key == "lengths" for key, _ in n.attributes)]
+    return bool(sizes) and all(n.op == "constant" for n in leaves if n not in sizes)
 
 
 def _weight(item: syntax.Weight, scope: Scope) -> None:
@@ -105,7 +117,7 @@ def _weight(item: syntax.Weight, scope: Scope) -> None:
 def _refuse_lengths(axes: tuple[Axis, ...], item: syntax.Weight, scope: Scope) -> None:
     """A weight has one size for all rows and is one and the same at every step of a loop."""
     for axis, node in zip(axes, item.axes, strict=True):
-        if str(scope.context.real(axis).size) in scope.context.ragged:
+        if scope.context.real(axis).size.roots & scope.context.ragged:
             message = f"the weight `{item.name}` has the axis {axis}, along which rows differ in length"
             hint = "a table of positions has an axis of its own: layer pos = embed(Tmax, D), pos(iota[T])"
             raise ArchError(Diagnostic("S08", message, node.span, hints=(hint,)))
@@ -229,10 +241,19 @@ def _require(item: syntax.Require, scope: Scope) -> None:
     if not isinstance(value, Truth):
         message = f"`require` needs a condition, true or false, not {kind_of(value)}"
         raise ArchError(Diagnostic("S09", message, item.condition.span, hints=("require D % N == 0",)))
+    if value.value is None and (ragged := _ragged_names(item.condition, scope)):
+        message = f"rows differ in length along {' and '.join(ragged)}, so this cannot be checked when the spec is read"
+        raise ArchError(Diagnostic("S07", message, item.condition.span))
     if value.value is False:
         message = _filled(item.message.value, scope) if item.message else "this requirement does not hold"
         notes = () if item.message else tuple(_figures(item.condition, scope))
         raise ArchError(Diagnostic("S06", message, item.condition.span, "required here", notes))
+
+
+def _ragged_names(condition: syntax.Expression, scope: Scope) -> list[str]:
+    found = (scope.find(name) for name in names_in(condition))
+    sizes = [value.size for value in found if isinstance(value, Num) and value.value is None and value.size is not None]
+    return sorted({root for size in sizes for root in size.roots} & scope.context.ragged)
 
 
 def _figures(condition: syntax.Expression, scope: Scope) -> Iterator[str]:

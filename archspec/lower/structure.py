@@ -11,7 +11,7 @@ from archspec.ir.graph import FLOAT, INT, Place, WeightSpec
 from archspec.ir.sizes import Axis, Size, product, shape_text
 from archspec.lower import arithmetic
 from archspec.lower.align import held_by, place_axes
-from archspec.lower.masks import length_of, row_of, within_row
+from archspec.lower.lengths import ends_cleared, is_ragged, length_of, row_of, within_row, without_rows
 from archspec.lower.scope import Scope, axis_of, check_rank
 from archspec.lower.values import Builtin, Items, Num, Recipe, Tensor, Value, kind_of
 from archspec.records import replace
@@ -66,7 +66,7 @@ def axis_at(name: str, number: Num, axes: Sequence[Axis], span: Span, scope: Sco
 
 
 def _refuse_ragged(name: str, axis: Axis, span: Span, scope: Scope) -> None:
-    if length_of(axis, scope.context) is not None:
+    if is_ragged(axis, scope.context):
         message = f"`{name}` along {axis}: its rows differ in length, so their ends would come to lie in the middle"
         hint = "reduce over it first, `mean[T](x)`, or declare it without the mark `?`"
         raise ArchError(Diagnostic("S08", message, span, hints=(hint,)))
@@ -174,7 +174,17 @@ def _part(axis: Axis, count: int, span: Span, scope: Scope) -> Axis:
 def _first(function: Builtin, positional: Positional, named: Named, span: Span, scope: Scope) -> Value:
     """`first[T](x)`: x at the first point of T."""
     tensor, at = _along(function, positional, named, span, scope)
-    return Tensor(scope.builder.pick(tensor.value, at, Size.number(0)))
+    value = (
+        ends_cleared(tensor.value, at, scope)
+        if _may_be_empty(scope.builder.node(tensor.value).axes[at], scope)
+        else tensor.value
+    )
+    return Tensor(scope.builder.pick(value, at, Size.number(0)))
+
+
+def _may_be_empty(axis: Axis, scope: Scope) -> bool:
+    """Whether some row may have no point along an axis that is made of a ragged one, such as the places of a window."""
+    return is_ragged(axis, scope.context) and str(scope.context.real(axis).size) not in scope.context.lengths
 
 
 def _last(function: Builtin, positional: Positional, named: Named, span: Span, scope: Scope) -> Value:
@@ -184,6 +194,8 @@ def _last(function: Builtin, positional: Positional, named: Named, span: Span, s
     axes = builder.node(tensor.value).axes
     lengths = length_of(axes[at], scope.context)
     row = row_of(_without(axes, at), lengths, scope.context)
+    if lengths is not None and row is None:
+        raise without_rows("last", axes[at], axes, span, scope.context)
     if lengths is None or row is None:
         return Tensor(builder.pick(tensor.value, at, axes[at].size - ONE))
     loops = Loops(builder, _without(axes, at))
@@ -212,6 +224,8 @@ def _flip(function: Builtin, positional: Positional, named: Named, span: Span, s
     lengths = length_of(axes[at], scope.context)
     loops = Loops(builder, axes)
     inside = within_row(loops, at, scope.context)
+    if lengths is not None and inside is None:
+        raise without_rows("flip", axes[at], axes, span, scope.context)
     if lengths is None or inside is None:
         places = [Place.loop(k) for k in range(len(axes))]
         places[at] = Place(((at, Size.number(-1)),), axes[at].size - ONE)
@@ -347,7 +361,7 @@ def _running_node(tensor: Tensor, observed: Tensor, momentum: float, start: floa
     if places is None or len(places) != len(axes):
         message = f"`running` observes {builder.node(observed.value).shape} for a value {shape_text(axes)}"
         raise ArchError(Diagnostic("S03", message, span, hints=("both have the same axes",)))
-    for axis in (a for a in axes if length_of(a, scope.context) is not None):
+    for axis in (a for a in axes if is_ragged(a, scope.context)):
         message = f"`running` keeps an average {shape_text(axes)}, but rows differ in length along {axis}"
         raise ArchError(Diagnostic("S08", message, span, hints=(f"reduce over it too: mean[{axis}](…)",)))
     path = scope.child(scope.numbered("running")).path

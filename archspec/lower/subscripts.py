@@ -16,7 +16,7 @@ from archspec.ir.graph import INT, Node, Operand, Place
 from archspec.ir.sizes import Axis, Size, shape_text
 from archspec.lower.align import held_by
 from archspec.lower.frame import Frame
-from archspec.lower.masks import ends_cleared
+from archspec.lower.lengths import ends_cleared
 from archspec.lower.scope import Scope, check_rank, names_in
 from archspec.lower.values import IndexName, Num, Series, Step, Tensor, Value, kind_of
 from archspec.records import record, replace
@@ -80,6 +80,7 @@ def _mentions_index(node: syntax.Expression, scope: Scope) -> bool:
 def _evaluated(node: syntax.Expression, scope: Scope) -> Affine | Tensor:
     value = scope.context.evaluate(node, scope)
     if isinstance(value, Num) and value.size is not None:
+        _refuse_ragged(value.size, node.span, scope)
         return Affine((), value.size)
     if isinstance(value, Tensor) and scope.builder.node(value.value).dtype == INT:
         return value
@@ -90,6 +91,13 @@ def _evaluated(node: syntax.Expression, scope: Scope) -> Affine | Tensor:
         shown = value.text if isinstance(value, Num) else kind_of(value)
         message = f"a subscript is made of indices and whole numbers, not of {shown}"
     raise ArchError(Diagnostic("S09", message, node.span, hints=(AFFINE,)))
+
+
+def _refuse_ragged(size: Size, span: Span, scope: Scope) -> None:
+    for axis in sorted(size.roots & scope.context.lengths.keys()):
+        message = f"rows differ in length along {axis}, so `{size}` is no place that all of them have"
+        hint = f"last[{axis}](x) is the last place of each row, flip[{axis}](x) each row the other way round"
+        raise ArchError(Diagnostic("S08", message, span, hints=(hint,)))
 
 
 def _arithmetic(node: syntax.Binary | syntax.Unary, scope: Scope) -> Affine:
@@ -270,6 +278,7 @@ def _picked(value: int, places: Sequence[Affine | None], ids: Tensor, axis: int,
     assert scope.frame is not None
     builder, frame = scope.builder, scope.frame
     check_indexed(ids.value, builder.node(value).axes[axis], span, scope)
+    value = ends_cleared(value, axis, scope)
     keys = [p.plain if p is not None else None for p in places]
     others = [k for k in keys if isinstance(k, IndexName)]
     if len(others) != len(keys) - 1 or len(set(others)) != len(others):

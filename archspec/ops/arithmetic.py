@@ -97,6 +97,18 @@ OPS.add(
 )
 OPS.add(
     Op(
+        "floor_divide",
+        "map",
+        2,
+        "the integer quotient of a and b, rounded down",
+        "{0} // {1}",
+        reference=lambda np, a, b: a // b,
+        cheap=True,
+        spoken=False,
+    )
+)
+OPS.add(
+    Op(
         "power",
         "map",
         2,

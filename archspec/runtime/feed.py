@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from archspec.data.ragged import Ragged
 from archspec.diagnostics import ArchError, Diagnostic
 from archspec.ir.graph import INT, Graph, Node
+from archspec.ir.sizes import Axis, Size
 
 Array = NDArray[Any]
 Indices = NDArray[np.int64]
@@ -45,6 +46,36 @@ def is_plain(graph: Graph) -> bool:
 def ragged_axis(node: Node) -> int | None:
     """Which axis of an input is ragged."""
     return next((k for k, axis in enumerate(node.axes) if axis.ragged), None)
+
+
+MOST_ROOM = 10_000
+
+
+def least_room(graph: Graph) -> dict[str, int]:
+    """How long the longest row must at least be, by ragged axis, for every axis made of it to have a point: a window of 3
+    has none in rows of 2. What is added lies past the ends of all rows."""
+    names = [name for name in graph.inputs if is_lengths(graph.nodes[graph.inputs[name]])]
+    sizes = {axis.size for node in graph.nodes for axis in node.loops} if names else set()
+    return {name: _room(name, [s for s in sizes if name in s.roots], graph) for name in names}
+
+
+def _room(name: str, sizes: Sequence[Size], graph: Graph) -> int:
+    def fits(count: int) -> bool:
+        return all((size.evaluate({**graph.sizes, name: count}) or 0) > 0 for size in sizes)
+
+    return next((count for count in range(1, MOST_ROOM) if fits(count)), 1)
+
+
+def widened(graph: Graph, arrays: dict[str, Array], room: Mapping[str, int]) -> dict[str, Array]:
+    """`arrays` with zeros past the ends of rows where there is less than the least room."""
+    wider = {}
+    for name, value in graph.inputs.items():
+        axis = ragged_axis(graph.nodes[value])
+        least = room.get(str(graph.nodes[value].axes[axis]), 1) if axis is not None else 1
+        if axis is not None and arrays[name].ndim > axis and arrays[name].shape[axis] < least:
+            missing = [(0, least - n if k == axis else 0) for k, n in enumerate(arrays[name].shape)]
+            wider[name] = np.pad(arrays[name], missing)
+    return {**arrays, **wider} if wider else arrays
 
 
 # --- one batch from a caller -------------------------------------------------------------------------------------------
@@ -154,7 +185,30 @@ def put(graph: Graph, arrays: Mapping[str, Array], places: Mapping[str, Array]) 
         if axis is not None and str(node.axes[axis]) in arrays:
             place[past_the_end(arrays[str(node.axes[axis])], place.shape[axis])] = 0
         if node.dtype == INT and not is_lengths(node):
-            check_indices(name, place, graph.size(node.of) if node.of is not None else None)
+            _check_inside(name, graph, place, arrays)
+
+
+def _check_inside(name: str, graph: Graph, array: Array, arrays: Mapping[str, Array]) -> None:
+    """Indices must lie inside their axis, or inside of their own row where that differs in length."""
+    of = graph.nodes[graph.inputs[name]].of
+    size = graph.size(of) if of is not None else None
+    if of is None or size is not None:
+        return check_indices(name, array, size)
+    lengths = arrays.get(str(of))
+    if lengths is None or str(of) not in graph.inputs:
+        return check_indices(name, array, _open_size(graph, of, arrays))
+    limits = lengths.reshape(-1, *[1] * (array.ndim - 1))
+    if len(lengths) != len(array) or not (array >= 0).all() or not (array < limits).all():
+        raise bad_input(name, f"holds places in rows along {of}, and some lie past the end of their row")
+    return None
+
+
+def _open_size(graph: Graph, axis: Axis, arrays: Mapping[str, Array]) -> int:
+    """The size of an axis that the batch tells, such as that of its rows."""
+    sizes = dict(graph.sizes)
+    for name, array in arrays.items():
+        sizes |= {str(a.size): n for a, n in zip(_axes(graph, name), array.shape, strict=False)}
+    return axis.size.evaluate(sizes) or 0
 
 
 def past_the_end(lengths: Indices, longest: int) -> NDArray[np.bool_]:

@@ -171,7 +171,7 @@ class Program:
 
     def _take(self, stage: Stage, arrays: Mapping[str, Any], rows: NDArray[np.int64]) -> Bound:
         graph = stage.plan.graph
-        taken = feed.taken(graph, arrays, rows, self._carried)
+        taken = feed.widened(graph, feed.taken(graph, arrays, rows, self._carried), stage.room)
         bound = stage.bind_shapes(tuple([taken[name].shape for name in graph.inputs]))
         for name, array in taken.items():
             bound.inputs[name][...] = array
@@ -306,7 +306,7 @@ class Program:
         if self._is_plain(graph):
             arrays = {name: np.asarray(inputs[name]) for name in graph.inputs}
         else:
-            arrays = feed.complete(graph, inputs, carried or {})
+            arrays = feed.widened(graph, feed.complete(graph, inputs, carried or {}), stage.room)
         bound = stage.bind_shapes(tuple([arrays[name].shape for name in graph.inputs]))
         feed.put(graph, arrays, bound.inputs)
         return bound

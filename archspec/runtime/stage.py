@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from archspec.diagnostics import ArchError, Diagnostic
 from archspec.ir.graph import Graph
-from archspec.ir.sizes import Size
+from archspec.ir.sizes import Size, floor_of
 from archspec.plan import Memory, Plan, lay_out
 from archspec.plan.kernel import Call
 from archspec.plan.memory import value_nbytes
 from archspec.records import record
-from archspec.runtime.feed import bad_input
+from archspec.runtime.feed import bad_input, least_room
 from archspec.runtime.table import Unrolled
 
 Array = NDArray[Any]
@@ -85,6 +85,7 @@ class Stage:
         self.threads, self.seed, self.step, self.fixed = threads, seed, step, fixed
         self._bound: dict[tuple[tuple[str, int], ...], Bound] = {}
         self._by_shape: dict[tuple[tuple[int, ...], ...], Bound] = {}
+        self.room = least_room(plan.graph)
         self.dtypes = {"float": self.float_type, "int": np.dtype(np.int64), "bool": np.dtype(np.uint8)}
 
     def bind(self, sizes: Mapping[str, int]) -> Bound:
@@ -192,6 +193,20 @@ def open_sizes(graph: Graph, shapes: tuple[tuple[int, ...], ...]) -> dict[str, i
                 sizes[str(axis.size)] = count
             elif known != count:
                 raise bad_input(name, f"has {known} along {axis} and is given {count}")
+    return _made_of(sizes, graph)
+
+
+def _made_of(sizes: dict[str, int], graph: Graph) -> dict[str, int]:
+    """`sizes` with those that are made of them, `floor(T/2)`. Raises ArchError where an axis would have no point."""
+    known = {**graph.sizes, **sizes}
+    where = {axis: node.origin.span for node in graph.nodes for axis in node.loops if axis.size.constant is None}
+    for axis, span in where.items():
+        count = axis.size.evaluate(known)
+        if count is not None and count < 1:
+            parts = ", ".join(f"{name} = {known[name]}" for name in sorted(axis.size.roots))
+            message = f"the axis {axis} would have {count} points: {parts}"
+            raise ArchError(Diagnostic("R02", message, span))
+        sizes |= {s: n for s in axis.size.symbols if floor_of(s) and (n := Size.symbol(s).evaluate(known)) is not None}
     return sizes
 
 

@@ -45,6 +45,24 @@ def test_division_is_exact_or_a_symbol() -> None:
     assert str(h.divide(Size.symbol("N"))) == "(H/N)"
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 4), numbers, st.integers(1, 5)), min_size=1, max_size=3), st.integers(0, 40))
+def test_quotients_rounded_down(steps: list[tuple[int, int, int]], t: int) -> None:
+    size, value = Size.symbol("T"), t
+    for factor, offset, by in steps:
+        size, value = (size * Size.number(factor) + Size.number(offset)).floor_divide(by), (value * factor + offset) // by
+    assert size.evaluate({"T": t}) == value
+    assert size.known({"T": t}).constant == value
+    assert size.roots <= {"T"}
+
+
+def test_quotients_rounded_down_are_written_in_one_way() -> None:
+    t, two, three = Size.symbol("T"), Size.number(2), Size.number(3)
+    assert str(t.floor_divide(2)) == "floor(T/2)"
+    assert (t * two + three).floor_divide(2) == t + Size.number(1)
+    assert t.floor_divide(2).floor_divide(2) == t.floor_divide(4) == (t * two + Size.number(1)).floor_divide(8)
+
+
 def vector() -> tuple[Builder, Loops]:
     builder = Builder()
     loops = Loops(builder, (Axis.named("B"), Axis.named("D")))

@@ -89,7 +89,7 @@ model m(words[B,T]: V, w[B,S,E]) -> (z[B,K], c[B]: K) {
   g[b, t in T, o] = sum[u in 3, c](x[b, t + u - 1, c] * F[u,c,o])
   e[b,t,v] = sum[d](g[b,t,d] * emb.W[v,d]) - log_softmax[v](r[b,t,v + 1] * emb.W[v,0])
   over t in T reversed {
-    state u[B,E] = f, n[] = 1
+    state u[B,E] = f, n[B] = 1
     u0 = u[t+1] + h[t]
     over s in S {
       state k[B,E] = u0

@@ -24,7 +24,12 @@ def meet(counters, threads):
 
 
 def drive(table, rows, width, counters, thread, threads):
-    """Runs `rows` rows of `width` words; counters[0] counts arrivals at barriers and only grows."""
+    """Runs `rows` rows of `width` words; counters[0] counts arrivals at barriers and only grows.
+
+    Numbers too small for a whole mantissa become zero meanwhile, on every thread: an optimiser's averages of gradients that
+    have become zero, as those of a dead ReLU, fade into such numbers, and arithmetic on them takes a hundred cycles.
+    """
+    before = flush_tiny()
     for row in range(rows):
         start = pointer_at(table, row * width)
         if threads > 1 and start[1] != 0:
@@ -32,6 +37,7 @@ def drive(table, rows, width, counters, thread, threads):
         call_kernel(start, thread, threads)
     if threads > 1:
         meet(counters, threads)
+    restore_tiny(before)
 
 
 def wait(board, counters, thread, threads):

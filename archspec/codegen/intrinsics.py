@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -159,3 +159,55 @@ def call_kernel(typing, row, thread, threads):
         return context.get_dummy_value()
 
     return types.void(types.CPointer(types.int64), types.int64, types.int64), emit
+
+
+# --- numbers too small for a whole mantissa -------------------------------------------------------------------------
+
+FLUSH = 0x8040  # MXCSR: results and operands of that size count as zero
+
+
+@intrinsic
+def flush_tiny(typing):
+    """Lets this thread take subnormal numbers for zero; returns the control word as it was. On x86 alone."""
+
+    def emit(context, builder, signature, arguments):
+        if not _is_x86():
+            return ir.IntType(32)(0)
+        before = _control_word(builder)
+        _set_control_word(builder, builder.or_(before, ir.IntType(32)(FLUSH)))
+        return before
+
+    return types.int32(), emit
+
+
+@intrinsic
+def restore_tiny(typing, before):
+    """Sets the control word of `flush_tiny` again."""
+
+    def emit(context, builder, signature, arguments):
+        if _is_x86():
+            _set_control_word(builder, arguments[0])
+        return context.get_dummy_value()
+
+    return types.void(types.int32), emit
+
+
+def _is_x86() -> bool:
+    return binding.get_process_triple().startswith(("x86_64", "i686"))
+
+
+def _control_word(builder):
+    place = cgutils.alloca_once(builder, ir.IntType(32))
+    builder.call(_control(builder, "stmxcsr"), [builder.bitcast(place, ir.IntType(8).as_pointer())])
+    return builder.load(place)
+
+
+def _set_control_word(builder, word):
+    place = cgutils.alloca_once(builder, ir.IntType(32))
+    builder.store(word, place)
+    builder.call(_control(builder, "ldmxcsr"), [builder.bitcast(place, ir.IntType(8).as_pointer())])
+
+
+def _control(builder, name: str):
+    kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()])
+    return cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.sse.{name}")

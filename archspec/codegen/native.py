@@ -72,7 +72,16 @@ def compile_measure(name: str, kinds: Sequence[str], precision: str, room: int, 
     return _compile(_with_globals(getattr(measure, name), names), kinds, symbol)
 
 
-_DRIVER_INTRINSICS = ("pointer_at", "words_at", "call_kernel", "fetch_add", "load_acquire", "yield_processor")
+_DRIVER_INTRINSICS = (
+    "pointer_at",
+    "words_at",
+    "call_kernel",
+    "fetch_add",
+    "load_acquire",
+    "yield_processor",
+    "flush_tiny",
+    "restore_tiny",
+)
 
 
 def _compile(function: Any, kinds: Sequence[str], symbol: str) -> bytes:

@@ -13,7 +13,7 @@ from archspec.viz.page import asset
 SECONDS = 60
 DPI = 96.0
 ZOOM = 2.0  # pixels for each of the drawing's, which is readable on fine screens and in print
-MOST_PIXELS = 1e8  # a larger picture is drawn smaller
+MOST_PIXELS = 4e7  # a larger picture is drawn smaller
 FONTS = ("Helvetica", "Arial", "Liberation Sans", "DejaVu Sans", "sans-serif")
 PROBE = '<svg xmlns="http://www.w3.org/2000/svg" width="20" height="20">{}</svg>'
 PROBE_TEXT = '<text x="2" y="16" font-family="Helvetica">M</text>'

@@ -48,6 +48,16 @@ def stages_of(path: Path) -> Stages:
     return spec.stages(spec.data().dims if "data" in spec.file.sections else None)
 
 
+def soonest(browser: Browser, path: Path, limit: float) -> float:
+    """Milliseconds until a page can be used: of several times the least, as soon as one is below a limit, since machines that
+    run tests are busy with other things."""
+    times: list[float] = []
+    while len(times) < 8 and min(times, default=limit) >= limit:
+        browser.open(path)
+        times.append(float(browser.run("document.documentElement.dataset.ready")))
+    return min(times)
+
+
 def hostile() -> Drawing:
     """A drawing in which every text is hostile."""
     h = HOSTILE
@@ -99,8 +109,7 @@ def test_a_deep_model_is_small_and_quick(browser: Browser, tmp_path: Path) -> No
     text = drawn_file(".html", loads(DEEP).stages(), {}, None).decode()
     assert len(text.encode()) < 3_000_000 and "×48" in text
     (tmp_path / "page.html").write_text(text)
-    browser.open(tmp_path / "page.html")
-    assert float(browser.run("document.documentElement.dataset.ready")) < 3000  # 1 s where nothing else runs
+    assert soonest(browser, tmp_path / "page.html", 1000) < 1000
 
 
 NESTED = """
@@ -165,14 +174,15 @@ def test_a_chain_of_copies(browser: Browser, tmp_path: Path) -> None:
 
 
 def test_a_flat_graph_is_drawn(browser: Browser, tmp_path: Path) -> None:
+    """Nodes that lie side by side are parted into runs, of which a reader opens what is to be seen."""
     (tmp_path / "page.html").write_bytes(drawn_file(".html", loads(FLAT).stages(), {}, "graph"))
-    browser.open(tmp_path / "page.html")
-    browser.run("document.activeElement.blur()")
-    assert (
-        browser.run("(() => { const start = performance.now(); unfold_all(true); return performance.now() - start })()")
-        < 15_000
-    )
-    assert browser.run("document.querySelectorAll('#picture g.node').length") >= 2000
+    assert soonest(browser, tmp_path / "page.html", 3000) < 3000
+    unfold = "(() => { const start = performance.now(); unfold_all(true); return performance.now() - start })()"
+    assert min(browser.run(unfold) for _ in range(3)) < 3000
+    assert 300 < browser.run("document.querySelectorAll('#picture g.node').length") <= 400
+    assert browser.run("[...views[0].nodes.values()].filter((n) => n.path === 'net').length") == 2000
+    browser.run("reveal(0, [...views[0].nodes.values()].find((n) => n.label === 'h1999').id)")
+    assert "h1999" in browser.run("document.querySelector('#picture .chosen').textContent")
 
 
 def test_hostile_names_are_text(browser: Browser, tmp_path: Path) -> None:
@@ -252,7 +262,7 @@ def test_png() -> None:
     from archspec.viz.engine import MOST_PIXELS, png
 
     assert size_of(png(picture(90, 45))) == (240, 120)
-    width, height = size_of(png(picture(90_000, 9_000)))
+    width, height = size_of(png(picture(40_000, 4_000)))
     assert 0.9 * MOST_PIXELS < width * height < 1.1 * MOST_PIXELS
 
 

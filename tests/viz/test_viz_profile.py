@@ -24,11 +24,11 @@ from archspec.spec import loads
 from archspec.viz.drawing import View
 
 TEXT = """
-let N = 2, L = 3
+let L = 3
 dim B, T = 16, D = 8
 model net(x[B,T,D]) -> z[B,T,D] {
   e = x |> linear(D) |> dropout(0.1)
-  z = e |> repeat L { encoder_block(N, p=0.0, causal=true) } |> lstm(D)
+  z = e |> repeat L { linear(D) |> tanh } |> lstm(D)
 }
 train { loss = mean(z^2); batch = 4 }
 """

@@ -70,7 +70,7 @@ function spread_nodes(raw, spread) {
     for (const [id, { at, count, order }] of made) {
       const share = count / all.length, figures = Object.fromEntries(SUMS.map((f) => [f, (node[f] || 0) * share]));
       const parent = raw.boxes.has(node.parent) ? instance(spread, node.parent, repeats, at) : node.parent;
-      const copy = made.size > 1 ? path_of(node.parent, repeats, at, spread) : node.parent;
+      const copy = made.size > 1 ? path_of(node.home, repeats, at, spread) : node.home;
       nodes.set(id, { shape: "", sizes: "", ...node, ...figures, id, parent, box: node.parent, path: copy, order, times: (node.times || 1) * share, later: at.some((k) => k > 0) && made.size > 1 });
     }
   }

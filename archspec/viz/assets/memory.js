@@ -9,7 +9,8 @@ function svg_element(tag, attributes, text) {
 
 function memory_picture() {
   const { arena } = drawing, count = Math.max(arena.items.length, 1);
-  const width = Math.max(at("picture").clientWidth - 32, 300), height = 460, left = 70, top = 24, floor = 40;
+  const width = Math.max(at("picture").clientWidth - 32, 300), left = 70, top = 24, floor = 40;
+  const height = Math.max(Math.min(at("picture").clientHeight - 32, window.innerHeight - 140), 320);
   const x = (item) => left + (item * (width - left - 10)) / count;
   const y = (bytes) => height - floor - (bytes * (height - floor - top)) / Math.max(arena.total, 1);
   const svg = svg_element("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Memory" });
@@ -18,8 +19,8 @@ function memory_picture() {
     svg.append(svg_element("text", { x: left - 6, y: y((arena.total * k) / 4) + 4, "text-anchor": "end", "font-size": 11 }, short(Math.round((arena.total * k) / 4)) + "B"));
   }
   arena.bars.forEach((bar, k) => svg.append(memory_bar(bar, k, x, y)));
-  svg.append(svg_element("text", { x: left, y: height - 12, "font-size": 11 }, `${count} kernels and loops, in the order in which they run →`));
-  svg.append(...peak(arena, x, y, height - floor));
+  svg.append(svg_element("text", { x: left, y: height - 12, "font-size": 11 }, width < 500 ? `${count} kernels and loops →` : `${count} kernels and loops, in the order in which they run →`));
+  svg.append(...peak(arena, x, height - floor, width));
   return svg;
 }
 
@@ -32,13 +33,13 @@ function memory_bar(bar, number, x, y) {
   return made;
 }
 
-function peak(arena, x, y, floor) {
+function peak(arena, x, floor, width) {
   const alive = arena.items.map((_, k) => arena.bars.reduce((sum, b) => sum + (b.first <= k && k <= b.last ? b.nbytes : 0), 0));
   const most = Math.max(...alive, 0), item = Math.max(alive.indexOf(most), 0), middle = (x(item) + x(item + 1)) / 2;
-  const text = `peak: ${short(most)}B alive at ${arena.items[item] || ""}`, right = item > arena.items.length / 2;
+  const text = `peak: ${short(most)}B alive at ${arena.items[item] || ""}`, room = 7.5 * text.length; // of letters of 12
   return [
     svg_element("line", { class: "peak", x1: middle, x2: middle, y1: 16, y2: floor }),
-    svg_element("text", { class: "peaktext", x: middle + (right ? -5 : 5), y: 14, "text-anchor": right ? "end" : "start", "font-size": 12 }, text),
+    svg_element("text", { class: "peaktext", x: Math.max(Math.min(middle + 5, width - room), 0), y: 14, "font-size": 12 }, text),
   ];
 }
 

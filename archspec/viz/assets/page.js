@@ -6,6 +6,8 @@ const drawing = JSON.parse(document.getElementById("drawing").textContent);
 const at = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
 const START_NODES = 26; // boxes are opened from the outside in while no more than this is seen
+const MOST_IN_A_BOX = 150; // more nodes side by side are parted into runs
+const MOST_UNFOLDED = 400; // nodes that are unfolded at once: more take longer to lay out than people wait, and to read
 const LEAST_ZOOM = 0.6; // a wider picture is scrolled
 const MANY_EDGES = 300; // above, dot works with less care
 const TOO_MANY_EDGES = 1500; // above, dot takes longer than people wait: layers and boxes give way to springs
@@ -49,11 +51,30 @@ const whole = (figure, number) => (figure === "seconds" ? time_text(number) + ",
 
 function prepare(view) {
   const boxes = new Map(view.boxes.map((b) => [b.id, { times: 1, ...b }]));
-  const raw = { boxes, nodes: new Map(view.nodes.map((n) => [n.id, n])), edges: view.edges };
+  const raw = { boxes, nodes: new Map(view.nodes.map((n) => [n.id, { ...n, home: n.parent }])), edges: view.edges };
+  part(raw);
   const prepared = { ...view, raw, spread: new Set(), open: new Set() };
   lay_out(prepared);
   open_outer(prepared);
   return prepared;
+}
+
+// Many nodes that lie side by side in one box are put into boxes of their own, run by run in their order.
+function part(raw) {
+  const inside = new Map();
+  for (const node of raw.nodes.values()) {
+    if (!inside.has(node.parent)) inside.set(node.parent, []);
+    inside.get(node.parent).push(node);
+  }
+  for (const [parent, nodes] of inside) {
+    if (nodes.length <= MOST_IN_A_BOX) continue;
+    const length = Math.max(Math.ceil(Math.sqrt(nodes.length)), 1);
+    for (let start = 0; start < nodes.length; start += length) {
+      const run = nodes.slice(start, start + length), id = `${parent} from ${run[0].id}`;
+      raw.boxes.set(id, { times: 1, id, parent, label: `${run[0].label} … ${run[run.length - 1].label}` });
+      for (const node of run) node.parent = id;
+    }
+  }
 }
 
 function lay_out(view) {
@@ -68,14 +89,14 @@ function lay_out(view) {
   Object.assign(view, { boxes, nodes, edges: spread_edges(view.raw, view.spread) });
 }
 
-function open_outer(view) {
+function open_outer(view, most = START_NODES) {
   let seen = [...view.nodes.values()].filter((n) => !view.boxes.has(n.parent)).length;
   const waiting = [...view.boxes.values()].filter((b) => !view.boxes.has(b.parent));
   seen += waiting.length;
   while (waiting.length) {
     const box = waiting.shift();
     const more = box.inside.length + box.boxes.length - 1;
-    if (seen + more > START_NODES) continue;
+    if (seen + more > most) continue;
     seen += more;
     view.open.add(box.id);
     waiting.push(...box.boxes.map((id) => view.boxes.get(id)));
@@ -94,7 +115,19 @@ function seen_as(view, id) {
   return ancestors(view, item.parent).find((box) => !view.open.has(box)) || id;
 }
 
-const CLUSTER = { fontname: "Helvetica", fontsize: "11", style: "rounded", labeljust: "l" };
+// The engine knows how wide Helvetica is. Where the page has another font, letters are laid out as much larger as that is wider,
+// and shown in their own size.
+const SAMPLE = "classify [B, T, D] 0123456789 linear", SAMPLE_WIDTH = 15.785; // in Helvetica, of letters that are 1 high
+const SIZES = { node: 11, edge: 9 };
+
+function font_scale() {
+  const canvas = document.createElement("canvas").getContext("2d");
+  canvas.font = "100px " + getComputedStyle(document.documentElement).getPropertyValue("--drawn");
+  return Math.max(canvas.measureText(SAMPLE).width / 100 / SAMPLE_WIDTH, 1);
+}
+
+const scale = font_scale();
+const CLUSTER = { fontname: "Helvetica", fontsize: String(SIZES.node * scale), style: "rounded", labeljust: "l" };
 
 // --- the graph that the layout engine is given ------------------------------------------------------------------------
 
@@ -103,7 +136,7 @@ const literal = (text) => text.replaceAll("\\", "\\\\");
 // How often a node occurs, where the boxes around it do not say so.
 function times(view, item) {
   const around = ancestors(view, item.parent).reduce((product, id) => product * view.boxes.get(id).times, 1);
-  return view.boxes.has(item.id) || Math.round(item.times) === around ? "" : " ×" + Math.round(item.times);
+  return view.boxes.has(item.id) || Math.round(item.times) === around ? "" : ` ×${Math.round(item.times)} of ${around}`;
 }
 
 function node_label(view, item, is_box) {
@@ -157,8 +190,8 @@ function whole_graph(view) {
   return {
     directed: true,
     graphAttributes: { bgcolor: "transparent", nodesep: "0.2", ranksep: "0.35", ...fast },
-    nodeAttributes: { shape: "box", style: "rounded,filled", fillcolor: "white", fontname: "Helvetica", fontsize: "11", margin: "0.14,0.05", height: "0.3", width: "0.3" },
-    edgeAttributes: { fontname: "Helvetica", fontsize: "9", arrowsize: "0.6" },
+    nodeAttributes: { shape: "box", style: "rounded,filled", fillcolor: "white", fontname: "Helvetica", fontsize: String(SIZES.node * scale), margin: "0.14,0.05", height: "0.3", width: "0.3" },
+    edgeAttributes: { fontname: "Helvetica", fontsize: String(SIZES.edge * scale), arrowsize: "0.6" },
     ...body,
     edges,
   };
@@ -190,10 +223,11 @@ function picture_of(view) {
 
 // The engine's picture. Where it cannot bend all edges around the boxes, they become straight.
 function laid_out(graph) {
-  const options = { format: "svg", engine: graph.edges.length > TOO_MANY_EDGES ? "sfdp" : "dot" };
+  const many = graph.edges.length > TOO_MANY_EDGES, options = { format: "svg", engine: many ? "sfdp" : "dot" };
   complaints.length = 0;
   let made = engine.render(graph, options);
-  if (complaints.length || made.errors.length) made = engine.render({ ...graph, graphAttributes: { ...graph.graphAttributes, splines: "false" } }, options);
+  const told = [...complaints, ...made.errors.map((error) => error.message)].filter((text) => !/no value for width/.test(text));
+  if (!many && told.length) made = engine.render({ ...graph, graphAttributes: { ...graph.graphAttributes, splines: "false" } }, options);
   return document.importNode(new DOMParser().parseFromString(made.output, "image/svg+xml").documentElement, true);
 }
 
@@ -357,7 +391,8 @@ function hit(view_number, item) {
 function unfold_all(open) {
   const view = current();
   if (!view) return;
-  view.open = new Set(open ? view.boxes.keys() : []);
+  view.open = new Set();
+  if (open) open_outer(view, MOST_UNFOLDED);
   show();
 }
 

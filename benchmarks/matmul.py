@@ -16,7 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -32,6 +32,7 @@ from numba.extending import intrinsic
 from archspec.codegen.machine import this_machine
 from archspec.codegen.shapes import Blocking, TileShape, blocking, tile_shape
 from archspec.codegen.tiles import INDEX, Emitter, Number, at, primitives
+from archspec.records import replace
 
 FORWARD = [(128, 784, 512), (128, 512, 512), (128, 512, 10), (32, 64, 128), (32, 128, 10), (768, 128, 384)]
 FORWARD += [(768, 128, 512), (768, 512, 128), (2048, 256, 1024), (16, 128, 512)]
@@ -70,7 +71,9 @@ def reference_kernel(product: str, dtype: str, M: int, K: int, N: int, cut: Bloc
     columns there are; no sum is ever split between them.
     """
     shape = tile_shape(dtype, this_machine().names, M, N)
-    tile, tile_onto, pack_right, pack_left, MR, NR = primitives(dtype, shape)
+    made = primitives(dtype, shape)
+    tile, tile_onto, pack_right, pack_left = made.tile, made.tile_onto, made.pack_right, made.pack_left
+    MR, NR = made.MR, made.NR
     LEFT_K, LEFT_ROW, RIGHT_K, RIGHT_COLUMN = LAYOUTS[product](M, K, N)
     cut = cut or blocking(dtype, shape, K, N, left_across=LEFT_ROW == 1, right_turned=RIGHT_COLUMN != 1)
     ROWS, DEPTH, PACK_LEFT, PANELS = cut.rows // MR, max(cut.depth, 1), cut.pack_left, -(-N // NR)
@@ -314,7 +317,8 @@ def print_shapes(dtype: str, rounds: int) -> None:
 
 
 def tile_alone(dtype: str, shape: TileShape, K: int, rounds: int) -> float:
-    tile, _, _, _, MR, NR = primitives(dtype, shape)
+    made = primitives(dtype, shape)
+    tile, MR, NR = made.tile, made.MR, made.NR
 
     def kernel(left, right, h, scratch, M, K, thread, threads):
         for i in range(0, M, MR):

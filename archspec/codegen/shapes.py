@@ -94,14 +94,14 @@ def blocking(dtype: str, shape: TileShape, k: int, n: int, left_across: bool, ri
 
     `left_across`: the left side has its rows, not k, contiguous, as x^T in a weight gradient; `right_turned`: the right
     side has k contiguous, as W^T in an input gradient. Chosen by `benchmarks/matmul.py --blocking`. Packing the right
-    side is a twentieth of the work at 128 rows; it pays where the side overflows the second cache, and where a panel is
-    one cache line wide. Rows of contiguous k stream well however long. A left side read across its rows does not beyond
-    some 1024 k: its lines, a power of two apart, meet in few sets of the cache.
+    side is a twentieth of the work at 128 rows; it pays where the side fills much of the second cache, whose sets its rows,
+    often a power of two apart, share unevenly, and where a panel is one cache line wide. Rows of contiguous k stream well
+    however long. A left side read across its rows does not beyond some 512 k, for the same reason.
     """
     nbytes, panels = NBYTES[dtype], n // shape.columns
-    in_place = not right_turned and shape.columns * nbytes >= 128 and k * n * nbytes <= 2 << 20
+    in_place = not right_turned and shape.columns * nbytes >= 128 and k * n * nbytes <= 512 << 10
     if not left_across:
         return Blocking(rows=512, depth=k, right_in_place=in_place, pack_left=False)
-    if in_place and k <= 1024:
+    if in_place and k <= 512:
         return Blocking(rows=128, depth=k, right_in_place=True, pack_left=panels >= 8)
     return Blocking(rows=512, depth=min(k, 256), right_in_place=in_place, pack_left=panels >= 4)

@@ -3,7 +3,8 @@
 A kernel multiplies panel by panel. A panel is NR columns of the right side packed as panel[p*NR + t] for p < k; a tile
 is MR rows of the left side against one panel, its MR*NR sums held in vector registers:
 
-    tile, tile_onto, pack_right, pack_left, MR, NR = primitives("float32", TileShape(rows=8, vectors=2, lanes=16))
+    made = primitives("float32", TileShape(rows=8, vectors=2, lanes=16))
+    tile, pack_right, MR, NR = made.tile, made.pack_right, made.MR, made.NR
 
     columns = min(NR, N - j)
     pack_right(at(W, j), N, 1, panel, K, columns)                      # panel[p*NR + t] = W[p, j + t], 0 beyond N

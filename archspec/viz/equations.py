@@ -6,13 +6,14 @@ read. Every loop has a letter, and the gradient of `x` is `dx`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 
 from archspec.ir.graph import BOOL, IMPLICIT, Graph, Node, Place
 from archspec.ir.sizes import ONE as ONE_SIZE
 from archspec.ir.sizes import Axis
 from archspec.ops import OPS
-from archspec.records import record
+from archspec.records import field, record
 from archspec.viz.blocks import block_path
 from archspec.viz.notation import PRODUCT, SUM, ZERO, Apply, Expression, Name, Read, Reduce, Text, apply, arch, latex
 
@@ -22,13 +23,28 @@ READ = frozenset({"copy", "stop_gradient", "number"})
 
 @record
 class Equation:
-    """`left = right`. `value` is its node, `reads` are the named values on the right, `inside` the other nodes there."""
+    """`left = right`. `value` is its node, `reads` are the named values on the right, `inside` the other nodes there.
+
+    The sides are written when they are first asked for: of equal copies a drawing writes one.
+    """
 
     value: int
-    left: Read
-    right: Expression
+    name: Name
+    write: Callable[[], tuple[Read, Expression]] = field(repr=False)
     reads: tuple[int, ...] = ()
     inside: tuple[int, ...] = ()
+
+    @cached_property
+    def sides(self) -> tuple[Read, Expression]:
+        return self.write()
+
+    @property
+    def left(self) -> Read:
+        return self.sides[0]
+
+    @property
+    def right(self) -> Expression:
+        return self.sides[1]
 
 
 def equations(graph: Graph) -> list[Equation]:
@@ -101,11 +117,13 @@ class _Writer:
             node = self.graph.nodes[value]
             if node.op in ("input", "weight"):
                 continue
-            letters = _letters(node.axes)
-            left = Read(self.names[value], tuple(Text(letter) for letter in letters))
-            right = self._body(value, [Text(letter) for letter in letters], letters)
-            yield Equation(value, left, right, *self._below(value))
+            yield Equation(value, self.names[value], partial(self._sides, value), *self._below(value))
         yield from self._first_values()
+
+    def _sides(self, value: int) -> tuple[Read, Expression]:
+        letters = _letters(self.graph.nodes[value].axes)
+        at = tuple(Text(letter) for letter in letters)
+        return Read(self.names[value], at), self._body(value, at, letters)
 
     def _below(self, value: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The named values that a value is made of, and the nodes between."""
@@ -130,12 +148,16 @@ class _Writer:
             start = node.operands[0]
             if delay not in self.live or self.graph.nodes[start.value].op == "constant":
                 continue
-            letters = _letters(node.axes)
-            at = [Text(letter) for letter in letters]
-            along = node.attribute("along")
-            before = str(node.axes[along]) if node.attribute("reverse") else "-1"
-            left = tuple(Text(before) if k == along else t for k, t in enumerate(at))
-            yield Equation(link, Read(self.names[link], left), self._at(start.value, [at[i] for i in start.index], letters))
+            yield Equation(link, self.names[link], partial(self._first_sides, delay, link))
+
+    def _first_sides(self, delay: int, link: int) -> tuple[Read, Expression]:
+        node = self.graph.nodes[delay]
+        start, along = node.operands[0], node.attribute("along")
+        letters = _letters(node.axes)
+        at = [Text(letter) for letter in letters]
+        before = str(node.axes[along]) if node.attribute("reverse") else "-1"
+        left = tuple(Text(before) if k == along else t for k, t in enumerate(at))
+        return Read(self.names[link], left), self._at(start.value, [at[i] for i in start.index], letters)
 
     # --- expressions ------------------------------------------------------------------------------------------
 

@@ -16,6 +16,8 @@ from archspec.viz.folding import Copies, Folding, boxes_of, folding
 from archspec.viz.measured import Measured
 from archspec.viz.notation import arch
 
+NBYTES = {INT: 8, BOOL: 1}
+
 
 def graph_view(
     name: str,
@@ -31,7 +33,7 @@ def graph_view(
 
 def nbytes(node: Value, sizes: Mapping[str, int], float_nbytes: int = 4) -> int:
     """The bytes of a value; 0 where its size is not known."""
-    return (product(node.axes).evaluate(sizes) or 0) * {INT: 8, BOOL: 1}.get(node.dtype, float_nbytes)
+    return (product(node.axes).evaluate(sizes) or 0) * NBYTES.get(node.dtype, float_nbytes)
 
 
 def numbers(node: Value, sizes: Mapping[str, int]) -> str:
@@ -56,9 +58,11 @@ class _Drawer:
             self.lines.setdefault(equation.value, []).append(equation)
         self.ids: dict[int, str] = {}
         self.blocks: dict[int, str] = {}
-        self.keys: dict[object, str] = {}
-        self.seen: dict[object, int] = {}
+        self.kinds: dict[object, int] = {}
+        self.keys: dict[tuple[int, int], str] = {}
+        self.seen: dict[tuple[str, int], int] = {}
         self.nodes: dict[str, Node] = {}
+        self.firsts: dict[str, Node] = {}
         self.copies = Copies(fold)
         self.seconds: Mapping[int, float] = {}
 
@@ -76,28 +80,32 @@ class _Drawer:
         nodes = tuple(replace(node, copies=self.copies.of_node(id)) for id, node in self.nodes.items())
         return View(name, title, boxes, nodes, self._edges())
 
-    def _gradients(self) -> dict[int, tuple[str, ...]]:
+    def _gradients(self) -> dict[int, list[Equation]]:
         """For each forward value the equations of its gradient."""
         values = {n.origin.full_name: v for v, n in self.graph if n.origin.role == "forward" and n.origin.name}
         values |= dict(self.graph.weights)
-        found: dict[int, tuple[str, ...]] = {}
+        found: dict[int, list[Equation]] = {}
         for value, lines in self.lines.items():
             of = values.get(self.graph.nodes[value].origin.of)
             if of is not None:
-                found[of] = (*found.get(of, ()), *(_equation(e) for e in lines))
+                found.setdefault(of, []).extend(lines)
         return found
 
-    def _draw(self, value: int, gradient: tuple[str, ...]) -> None:
+    def _draw(self, value: int, gradient: Sequence[Equation]) -> None:
         """Draws a value, or counts it with the one of the first copy."""
         node = self.graph.nodes[value]
         path, label = self._block(node), self._label(value)
-        alike = (self.fold.path(path), label.rstrip("0123456789"), node.op, node.axes)
-        number = self.seen[path, alike] = self.seen.get((path, alike), 0) + 1
-        id = self.keys.setdefault((alike, number), f"n{len(self.keys)}")
+        parent = self.fold.path(path)
+        alike = (parent, label.rstrip("0123456789"), node.op, node.axes)
+        kind = self.kinds.setdefault(alike, len(self.kinds))
+        number = self.seen[path, kind] = self.seen.get((path, kind), 0) + 1
+        id = self.keys.setdefault((kind, number), f"n{len(self.keys)}")
         self.ids[value], self.blocks[value] = id, path
         self.copies.node(id, path)
-        drawn = self._node(value, id, alike[0], label, gradient)
-        self.nodes[id] = together(self.nodes[id], drawn) if id in self.nodes else drawn
+        if id not in self.nodes:
+            self.firsts[id] = self.nodes[id] = self._node(value, id, parent, label, gradient)
+        else:
+            self.nodes[id] = together(self.nodes[id], self._again(value, id))
 
     def _block(self, node: Value) -> str:
         """The block of a node; a backward node stands in that of the forward node whose gradient it makes."""
@@ -107,12 +115,11 @@ class _Drawer:
     def _label(self, value: int) -> str:
         node = self.graph.nodes[value]
         if value in self.lines:
-            return str(self.lines[value][0].left.name).rsplit(".", 1)[-1]
+            return str(self.lines[value][0].name).rsplit(".", 1)[-1]
         return str(dict(node.attributes).get("name") or node.attribute("path").rsplit("/", 1)[-1])
 
-    def _node(self, value: int, id: str, parent: str, label: str, gradient: tuple[str, ...]) -> Node:
+    def _node(self, value: int, id: str, parent: str, label: str, gradient: Sequence[Equation]) -> Node:
         node, lines = self.graph.nodes[value], self.lines.get(value, [])
-        work = [operations(self.graph.nodes[v]).evaluate(self.sizes) or 0 for e in lines for v in e.inside]
         return Node(
             id,
             label,
@@ -123,12 +130,25 @@ class _Drawer:
             numbers(node, self.sizes),
             line=place_text(node),
             equations=tuple(_equation(e) for e in lines),
-            gradient=gradient,
+            gradient=tuple(_equation(e) for e in gradient),
             parameters=(product(node.axes).evaluate(self.sizes) or 0) if node.op == "weight" else 0,
-            flops=sum(work),
+            flops=self._flops(value),
             nbytes=nbytes(node, self.sizes),
             seconds=self.seconds.get(value, 0.0),
         )
+
+    def _again(self, value: int, id: str) -> Node:
+        """The figures of a later copy: those of the first one, but for what is written inside of it."""
+        first = self.firsts[id]
+        same = self._inside(value) == self._inside(first.order)
+        return replace(first, flops=first.flops if same else self._flops(value), seconds=self.seconds.get(value, 0.0))
+
+    def _inside(self, value: int) -> list[str]:
+        return [self.graph.nodes[v].op for e in self.lines.get(value, ()) for v in e.inside]
+
+    def _flops(self, value: int) -> int:
+        nodes = (self.graph.nodes[v] for e in self.lines.get(value, ()) for v in e.inside)
+        return sum(operations(node).evaluate(self.sizes) or 0 for node in nodes)
 
     def _edges(self) -> tuple[Edge, ...]:
         """Who reads what."""

@@ -80,16 +80,17 @@ def test_float32_agrees_with_float64(found, slope):
 
 @pytest.mark.parametrize("name", ULPS)
 def test_float32_functions_are_exact_to_a_few_ulp(name):
-    """What rounds below the least normal float32 may be flushed to 0."""
-    found, true = values(WIDE, "f32")[name], expected(WIDE)[name]
+    """What lies or rounds below the least normal float32 may be flushed to 0, also on the way to a result near it."""
+    flushed = np.where(np.abs(WIDE) < FLOAT32.tiny, np.copysign(0.0, WIDE), WIDE)
+    found, true = values(flushed, "f32")[name], expected(flushed)[name]
     with np.errstate(all="ignore"):
         rounded = true.astype(np.float32)
         error = np.abs(found.astype(float) - true)
     ends = ~np.isfinite(rounded)
     np.testing.assert_array_equal(found[ends], rounded[ends])
     ulp = np.spacing(np.maximum(np.abs(rounded), FLOAT32.tiny)).astype(float)
-    near_zero = np.abs(true) <= 1.01 * float(FLOAT32.tiny)
-    assert error[near_zero].max(initial=0) <= 1.01 * float(FLOAT32.tiny)
+    near_zero = np.abs(true) <= 4 * float(FLOAT32.tiny)
+    assert error[near_zero].max(initial=0) <= 4 * float(FLOAT32.tiny)
     rest = ~ends & ~near_zero
     worst = np.argmax(np.where(rest, error / ulp, 0))
     assert error[worst] <= ULPS[name] * ulp[worst], (name, WIDE[worst], found[worst], true[worst])

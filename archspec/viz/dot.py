@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archspec.viz.drawing import Box, Node, View, plain
+from archspec.viz.drawing import Box, Edge, Node, View, plain
 
 COLOURS = {"input": "#e8f1fd", "weight": "#fdf3e1", "backward": "#f7ebfa"}
 HEAD = """digraph {
@@ -18,7 +18,7 @@ HEAD = """digraph {
 def dot(view: View) -> str:
     """The view as DOT."""
     lines = [HEAD, *_contents(view, "", "  ")]
-    lines += [f"  {quoted(e.source)} -> {quoted(e.target)}" for e in view.edges if not e.across]
+    lines += [f"  {_edge(e)}" for e in view.edges if not e.across]
     return "\n".join([*lines, "}", ""])
 
 
@@ -26,6 +26,11 @@ def quoted(text: str) -> str:
     """A string of DOT; what stands in it is never an escape or markup."""
     safe = plain(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{safe}"'
+
+
+def _edge(edge: Edge) -> str:
+    manner = ' [style=dashed, color="#d0d5dd", constraint=false]' if edge.aside else ""
+    return f"{quoted(edge.source)} -> {quoted(edge.target)}{manner}"
 
 
 def _contents(view: View, parent: str, indent: str) -> Iterator[str]:

@@ -76,13 +76,15 @@ def together(first: Node, other: Node) -> Node:
 @record
 class Edge:
     """A value on its way: `label` is its shape. `copies` are the pairs of copies that it goes between, see `Copies.of_edge`;
-    `across`: always from one copy to another of what is drawn once."""
+    `across`: always from one copy to another of what is drawn once. `aside`: it says how long rows are, and has no say in
+    where things stand."""
 
     source: str
     target: str
     label: str = ""
     copies: tuple[tuple[int, ...], ...] = ()
     across: bool = False
+    aside: bool = False
 
 
 @record

@@ -93,13 +93,16 @@ class Copies:
     edges: dict[tuple[str, str], set[tuple[int, int]]] = field(default_factory=dict)
     labels: dict[tuple[str, str], str] = field(default_factory=dict)
     within: set[tuple[str, str]] = field(default_factory=set)
+    aside: set[tuple[str, str]] = field(default_factory=set)
 
     def node(self, id: str, path: str) -> None:
         """A node of a view stands for a value or kernel in the block `path`."""
         self.nodes.setdefault(id, (path, set()))[1].add(self.fold.number(path))
 
-    def edge(self, ends: tuple[str, str], source: str, target: str, label: str) -> None:
+    def edge(self, ends: tuple[str, str], source: str, target: str, label: str, aside: bool = False) -> None:
         """An edge of a view stands for one from the block `source` to the block `target`."""
+        if aside:
+            self.aside.add(ends)
         self.labels.setdefault(ends, label)
         self.edges.setdefault(ends, set()).add((self.fold.number(source), self.fold.number(target)))
         if ends not in self.within and not self._across(source, target):
@@ -116,7 +119,10 @@ class Copies:
 
     def drawn(self) -> tuple[Edge, ...]:
         """The edges of the view."""
-        return tuple(Edge(*ends, self.labels[ends], self.of_edge(ends), ends not in self.within) for ends in self.edges)
+        return tuple(self._edge(ends) for ends in self.edges)
+
+    def _edge(self, ends: tuple[str, str]) -> Edge:
+        return Edge(*ends, self.labels[ends], self.of_edge(ends), ends not in self.within, ends in self.aside)
 
     def of_node(self, id: str) -> tuple[int, ...]:
         """The copies that a node occurs in, () for all."""

@@ -152,11 +152,22 @@ class _Drawer:
 
     def _edges(self) -> tuple[Edge, ...]:
         """Who reads what."""
+        lengths = self._lengths()
         for target, lines in self.lines.items():
             for source in (v for e in lines for v in e.reads):
                 ends = (self.ids[source], self.ids[target])
-                self.copies.edge(ends, self.blocks[source], self.blocks[target], self.graph.nodes[source].shape)
+                blocks, shape = (self.blocks[source], self.blocks[target]), self.graph.nodes[source].shape
+                self.copies.edge(ends, *blocks, shape, aside=source in lengths)
         return self.copies.drawn()
+
+    def _lengths(self) -> frozenset[int]:
+        """The values that say how long rows are: nobody wrote those edges."""
+        found = {v for v in self.graph.inputs.values() if "lengths" in dict(self.graph.nodes[v].attributes)}
+        for value in sorted(self.lines):
+            reads = [v for e in self.lines[value] for v in e.reads]
+            if reads and all(v in found for v in reads):
+                found.add(value)
+        return frozenset(found)
 
 
 def _equation(equation: Equation) -> str:

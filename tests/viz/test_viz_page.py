@@ -228,6 +228,16 @@ def test_nothing_hostile_is_in_svg() -> None:
     assert "&lt;script&gt;" in text or "&lt;/script&gt;" in text
 
 
+def test_lengths_of_rows_stand_aside() -> None:
+    text = "dim B, T?, V = 9\nmodel m(w[B,T]: V) -> z[B] { h = w |> embed(4)\n  z = sum[4](last[T](h)^2) }\n"
+    view = drawing(loads(text).stages(), {}, ("graph",)).views[0]
+    names = {node.id: node.label for node in view.nodes}
+    aside = {(names[e.source], names[e.target]) for e in view.edges if e.aside}
+    assert ("T", "subtract") in aside  # T - 1, the place of the last
+    assert not {names[e.source] for e in view.edges if not e.aside} & {"T", "subtract"}
+    assert dot(view).count("constraint=false") == len(aside)
+
+
 def test_plain() -> None:
     assert plain("größe [B, T]") == "größe [B, T]"
     assert plain("a\u202eb\x00") == "a\\u{202e}b\\u{0}"

@@ -171,11 +171,13 @@ function drawn_edges(view) {
     if (tail === head) continue;
     const key = JSON.stringify([tail, head]);
     const label = state.sizes ? view.nodes.get(edge.source).sizes : edge.label;
-    if (!edges.has(key)) edges.set(key, { tail, head, labels: new Set(), count: 0 });
+    if (!edges.has(key)) edges.set(key, { tail, head, labels: new Set(), count: 0, aside: true });
     edges.get(key).labels.add(label);
     edges.get(key).count++;
+    edges.get(key).aside &&= !!edge.aside;
   }
-  return [...edges.values()].map(({ tail, head, labels, count }) => {
+  return [...edges.values()].map(({ tail, head, labels, count, aside }) => {
+    if (aside) return { tail, head, attributes: { class: "aside", constraint: "false" } };
     const label = labels.size === 1 ? [...labels][0] : count + " values";
     const plain = view.nodes.has(tail) ? "" : literal(label); // a node that is seen has its shape in it
     return { tail, head, attributes: { label: plain } };

@@ -35,7 +35,7 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
-            raise _usage(f"unknown precision `{self.precision}`", self.precision, PRECISIONS)
+            raise _usage(f"unknown precision `{self.precision}`", str(self.precision), PRECISIONS)
         if self.device != "cpu":
             raise _usage(f"unknown device `{self.device}`", str(self.device), ("cpu",))
         if not isinstance(self.threads, int) or isinstance(self.threads, bool) or not 1 <= self.threads <= 256:

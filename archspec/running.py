@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from archspec.diagnostics import ArchError, Diagnostic
 from archspec.lower.files import imported_texts
-from archspec.lower.model import Setting
+from archspec.lower.model import Setting, plain
 from archspec.records import field, record
 from archspec.spec import PathLike, Spec, load
 
@@ -76,8 +76,8 @@ def run(
     `out` must not hold a run yet; without it the next free folder under runs/ is taken. With `profile` the time of every kernel
     is taken, and `out` gets profile.json, and graph.html to see it in.
     """
-    if not isinstance(spec, Spec):
-        spec = load(spec, set, allow)
+    spec = spec.changed(set, allow) if isinstance(spec, Spec) else load(spec, set, allow)
+    seed, threads = plain(seed), plain(threads)
     reporter = reporter or Silent()
     dataset = spec.data(seed)
     stages = spec.stages(dataset.dims, model)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from archspec.diagnostics import ArchError, Diagnostic, Source, did_you_mean
 from archspec.frontend.parse import read_source
 from archspec.lower.files import SpecFile, load_file
-from archspec.lower.model import Setting, lower
+from archspec.lower.model import Setting, lower, plain
 from archspec.pipeline import STAGES, Options, Stages, make_program
 from archspec.records import field, record
 
@@ -93,7 +93,7 @@ class Spec:
         from archspec.notebook import View
 
         if stage not in STAGES:
-            raise ArchError(Diagnostic("U03", f"unknown stage `{stage}`", hints=did_you_mean(stage, STAGES)))
+            raise ArchError(Diagnostic("U03", f"unknown stage `{stage}`", hints=did_you_mean(str(stage), STAGES)))
         return View(self, stage, dims, model)
 
     def compile(
@@ -107,11 +107,15 @@ class Spec:
         total_steps: int | None = None,
     ) -> Program:
         """A program. Without `dims` the data section binds the open axes; `total_steps` is what schedules measure by."""
-        options = Options(precision, device, threads, seed)
+        options = Options(precision, device, plain(threads), plain(seed))
         if dims is None and "data" in self.file.sections:
-            dims = self.data(seed).dims
+            dims = self.data(options.seed).dims
         stages = self.stages(dims, model)
         return make_program(stages, options, total_steps or stages.training.steps)
+
+    def changed(self, set: Mapping[str, Setting] | None, allow: Sequence[PathLike] = ()) -> Spec:
+        """The same file with further settings replaced, and further folders to read from."""
+        return Spec(self.file, self.folder, {**self.set, **_settings(set)}, (*self.allow, *(Path(a) for a in allow)))
 
     def _repr_html_(self) -> str:
         from archspec.notebook import spec_html
@@ -140,7 +144,7 @@ def load(
     path = Path(path)
     source = read_source(path)
     roots = tuple(Path(a) for a in allow)
-    return Spec(load_file(source, path.parent, roots), path.parent, dict(set or {}), roots)
+    return Spec(load_file(source, path.parent, roots), path.parent, _settings(set), roots)
 
 
 def loads(
@@ -153,4 +157,8 @@ def loads(
     """The spec in a string; `folder` is where its data and imports lie."""
     roots = tuple(Path(a) for a in allow)
     file = load_file(Source(name, text), Path(folder), roots)
-    return Spec(file, Path(folder), dict(set or {}), roots)
+    return Spec(file, Path(folder), _settings(set), roots)
+
+
+def _settings(given: Mapping[str, Setting] | None) -> dict[str, Setting]:
+    return {name: plain(value) for name, value in dict(given or {}).items()}

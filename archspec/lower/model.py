@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
+from numbers import Integral, Real
+from typing import Any
 
 from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
 from archspec.frontend import syntax
@@ -20,7 +22,7 @@ from archspec.lower.resolve import axis_number
 from archspec.lower.scope import Context, Poisoned, Scope, axis_of, check_rank, elements, name_span, names_in
 from archspec.lower.statements import MAX_ELEMENTS, check_let, run_body, run_collecting
 from archspec.lower.training import Training, lower_train
-from archspec.lower.values import Num, Tensor, Text, Truth, Value, kind_of
+from archspec.lower.values import Num, Tensor, Text, Truth, Value, kind_of, spelled
 from archspec.records import record
 
 Setting = int | float | bool | str
@@ -49,7 +51,8 @@ def lower(
 
     `overrides` replace the file's `let`s, `dims` give sizes to its open axes. Raises ArchError with every mistake found.
     """
-    return _Lowering(file, dict(overrides or {}), dict(dims or {})).run(model)
+    sizes = {name: plain(size) for name, size in dict(dims or {}).items()}
+    return _Lowering(file, dict(overrides or {}), sizes).run(model)
 
 
 def top_names(
@@ -68,6 +71,18 @@ def ragged_dims(file: SpecFile) -> frozenset[str]:
     """The axes along which rows differ in length, `dim T?`."""
     dims = [item for item in file.tree.items if isinstance(item, syntax.Dim)]
     return frozenset(entry.name for item in dims for entry in item.entries if entry.ragged)
+
+
+def plain(given: Any) -> Any:
+    """A caller's number as one of Python's own; NumPy's are of other classes, and `y.max() + 1` is one."""
+    if isinstance(given, bool | int | float):
+        return given
+    return int(given) if isinstance(given, Integral) else float(given) if isinstance(given, Real) else given
+
+
+def is_size(given: object) -> bool:
+    """Whether a caller's value can be the size of an axis; those that cannot are reported by `check_given`."""
+    return isinstance(given, int) and not isinstance(given, bool) and 1 <= given <= LARGEST
 
 
 class _Lowering:
@@ -135,12 +150,12 @@ class _Lowering:
         if entry.value is not None:
             number = axis_number(entry.value, scope)
             size = int(number.value) if number.value is not None else None
-        if root and entry.name in self.given:
-            size = self._given_size(entry, size)
-        if entry.ragged:
-            self.context.ragged.add(entry.name)
         if root:
             self.dims[entry.name] = size
+        if root and is_size(self.given.get(entry.name)):
+            size = self.dims[entry.name] = self._given_size(entry, size)
+        if entry.ragged:
+            self.context.ragged.add(entry.name)
         scope.define(entry.name, Num(size, Size.symbol(entry.name)), name_span(entry, entry.name))
         if size is not None:
             self._set_size(entry, size)
@@ -170,7 +185,7 @@ class _Lowering:
             if name not in self.dims:
                 hints = did_you_mean(str(name), self.dims)
                 self.context.problems.append(Diagnostic("U02", f"the spec has no axis `{name}`", hints=hints))
-            elif not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            elif not is_size(size):
                 message = f"the size of `{name}` must be a whole number of at least 1, not {size!r}"
                 self.context.problems.append(Diagnostic("U02", message))
         if any(p.code == "U02" for p in self.context.problems):
@@ -392,4 +407,17 @@ def _override(binding: syntax.Binding, default: Value, given: Setting) -> Value:
         whole = isinstance(default.value, int)
         return Num.integer(int(given)) if whole else Num(float(given))
     message = f"`{binding.name}` is {kind_of(default)} and cannot be set to {shown}"
-    raise ArchError(Diagnostic("U02", message, span))
+    raise ArchError(Diagnostic("U02", message, span, hints=_in_its_kind(binding, default)))
+
+
+def _in_its_kind(binding: syntax.Binding, default: Value) -> tuple[str, ...]:
+    """How a value of a setting's own kind is written on the command line."""
+    match default:
+        case Text():
+            return (f"quotes make it a string: --set '{binding.name}=\"…\"'",)
+        case Truth():
+            return (f"--set {binding.name}=true, or false",)
+        case Num(value=float() | int()):
+            return (f"--set {binding.name}={spelled(default)}, or another number",)
+        case _:
+            return ("numbers, strings and truth values can be set",)

@@ -68,8 +68,9 @@ class Executor:
             worker.wake()
 
     def close(self) -> None:
-        """Ends the workers."""
+        """Ends the workers. From then on tables run on the caller's thread alone: nobody else is left to meet at a barrier."""
         self._finalizer()
+        self._workers, self.threads = [], 1
 
 
 class _Worker:

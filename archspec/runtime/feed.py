@@ -21,6 +21,35 @@ def bad_input(name: str, message: str) -> ArchError:
     return ArchError(Diagnostic("R02", f"the input `{name}` {message}"))
 
 
+def as_array(name: str, value: Any) -> Array:
+    """What a caller gives as an array. Raises ArchError where it is none, such as a list of rows of different lengths."""
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise bad_input(name, f"cannot be read as an array: {str(error).rstrip('.')}") from None
+
+
+def copied(name: str, array: Array, place: Array) -> None:
+    """Copies into a program's memory. Raises ArchError where a number is too large for single precision."""
+    if array.dtype == place.dtype:
+        place[...] = array
+        return
+    try:
+        with np.errstate(over="raise"):
+            place[...] = array
+    except FloatingPointError:
+        raise bad_input(name, f"holds numbers that are too large for {place.dtype}") from None
+
+
+def converted(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
+    """`array` itself where it has this dtype, or else a copy that has."""
+    if array.dtype == dtype:
+        return array
+    made = np.empty(array.shape, dtype)
+    copied(name, array, made)
+    return made
+
+
 # --- which inputs are given by whom ----------------------------------------------------------------------------------
 
 
@@ -94,7 +123,7 @@ def complete(graph: Graph, given: Mapping[str, Any], carried: Mapping[str, Array
             found[name], own = padded(name, value, node)
             _agree(str(node.axes[axis]), own, lengths)
         elif not is_lengths(node):
-            found[name] = np.asarray(value)
+            found[name] = as_array(name, value)
     for name, value in given.items():
         if name in graph.inputs and is_lengths(graph.nodes[graph.inputs[name]]):
             _agree(name, _whole_numbers(name, value), lengths)
@@ -112,7 +141,7 @@ def padded(name: str, rows: Any, node: Node) -> tuple[Array, Indices]:
     """Rows of different lengths as one array with zeros past their ends, and their lengths."""
     if isinstance(rows, Ragged):
         return rows.padded(np.arange(len(rows))), rows.lengths
-    arrays = [np.asarray(row) for row in rows]
+    arrays = [as_array(name, row) for row in rows]
     lengths = np.array([len(a) for a in arrays], np.int64)
     inner = {a.shape[1:] for a in arrays}
     if len(inner) != 1 or any(a.ndim != len(node.axes) - 1 for a in arrays):
@@ -130,7 +159,7 @@ def _agree(axis: str, own: Indices, lengths: dict[str, Indices]) -> None:
 
 
 def _whole_numbers(name: str, value: Any) -> Indices:
-    array = np.asarray(value)
+    array = as_array(name, value)
     if array.dtype.kind not in "iu" or array.ndim != 1:
         raise bad_input(name, "holds the lengths of rows, a whole number for each")
     return array.astype(np.int64)
@@ -180,7 +209,7 @@ def put(graph: Graph, arrays: Mapping[str, Array], places: Mapping[str, Array]) 
     for name, value in graph.inputs.items():
         node, array, place = graph.nodes[value], arrays[name], places[name]
         _check_kind(name, node, array)
-        place[...] = array
+        copied(name, array, place)
         axis = ragged_axis(node)
         if axis is not None and str(node.axes[axis]) in arrays:
             place[past_the_end(arrays[str(node.axes[axis])], place.shape[axis])] = 0
@@ -252,9 +281,9 @@ def checked(graph: Graph, arrays: Mapping[str, Any], dtypes: Mapping[str, Any], 
             check_indices(name, flat, node.of.size.evaluate(sizes) if node.of is not None else None)
         dtype = dtypes[node.dtype]
         if isinstance(array, Ragged):
-            found[name] = Ragged(np.ascontiguousarray(flat, dtype), array.offsets)
+            found[name] = Ragged(np.ascontiguousarray(converted(name, flat, dtype)), array.offsets)
         else:
-            found[name] = flat if flat.dtype == dtype else flat.astype(dtype)
+            found[name] = converted(name, flat, dtype)
     return found
 
 

@@ -304,7 +304,7 @@ class Program:
         if inputs.keys() != graph.inputs.keys():
             self._check_names(graph, inputs)
         if self._is_plain(graph):
-            arrays = {name: np.asarray(inputs[name]) for name in graph.inputs}
+            arrays = {name: feed.as_array(name, inputs[name]) for name in graph.inputs}
         else:
             arrays = feed.widened(graph, feed.complete(graph, inputs, carried or {}), stage.room)
         bound = stage.bind_shapes(tuple([arrays[name].shape for name in graph.inputs]))

@@ -86,6 +86,12 @@ def flat_buffer(count: int, dtype: np.dtype[Any]) -> Array:
     return aligned(elements * dtype.itemsize).view(dtype)
 
 
+class UnknownWeight(ArchError, KeyError):
+    """A path that no weight has; a KeyError too, by which mappings answer `in` and `get`."""
+
+    __str__ = ArchError.__str__
+
+
 class Weights(MutableMapping[str, Array]):
     """Weights by path. Reading gives a copy; setting checks the shape and that all values are finite."""
 
@@ -105,7 +111,11 @@ class Weights(MutableMapping[str, Array]):
             raise ArchError(Diagnostic("R02", message))
         if array.dtype.kind not in "fiub":
             raise ArchError(Diagnostic("R02", f"the weight `{path}` holds numbers, not {array.dtype}"))
-        target[...] = array
+        with np.errstate(over="ignore"):
+            values = array.astype(target.dtype)
+        if not np.isfinite(values).all():
+            raise ArchError(Diagnostic("R02", f"the weight `{path}` holds finite numbers of {target.dtype}"))
+        target[...] = values
 
     def __delitem__(self, path: str) -> None:
         raise TypeError("weights cannot be removed")
@@ -118,5 +128,5 @@ class Weights(MutableMapping[str, Array]):
 
     def _known(self, path: str) -> None:
         if path not in self._layout.places:
-            hints = did_you_mean(path, self._layout.places)
-            raise ArchError(Diagnostic("R02", f"there is no weight `{path}`", hints=hints))
+            hints = did_you_mean(str(path), self._layout.places)
+            raise UnknownWeight(Diagnostic("R02", f"there is no weight `{path}`", hints=hints))

@@ -176,3 +176,54 @@ def test_options_are_checked() -> None:
     ]:
         with pytest.raises(ArchError, match=message):
             spec.compile(DIMS, **options)
+
+
+def test_a_closed_program_runs_on_the_callers_thread() -> None:
+    made = program(threads=2)
+    before = made.loss(**batch(9))
+    made.close()
+    assert made.loss(**batch(9)) == before
+
+
+def test_weights_answer_as_mappings_do(one: Program) -> None:
+    path = "net/z/linear/W"
+    assert path in one.weights
+    assert "net/z" not in one.weights
+    assert 3 not in one.weights
+    assert one.weights.get("net/z") is None
+    with pytest.raises(KeyError, match="no weight `net/z`"):
+        one.weights["net/z"]
+    for wrong in (np.nan, np.inf, 1e39):
+        with pytest.raises(ArchError, match="holds finite numbers of float32"):
+            one.weights[path] = np.full((17, 3), wrong)
+
+
+def test_inputs_that_are_no_arrays_are_refused(one: Program) -> None:
+    y = np.zeros(2, int)
+    with pytest.raises(ArchError, match="the input `x` cannot be read as an array"):
+        one.loss(x=[[1.0] * 7, [1.0] * 6], y=y)
+    with pytest.raises(ArchError, match="the input `x` holds numbers that are too large for float32"):
+        one.loss(x=np.full((2, 7), 1e39), y=y)
+    with pytest.raises(ArchError, match="too large for float32"):
+        one.check_arrays({"x": np.full((2, 7), 1e39), "y": y})
+    assert np.isnan(one.loss(x=np.full((2, 7), np.nan), y=y))
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    sizes = {"F": np.int64(7), "K": np.array([0, 2]).max() + 1}
+    made = loads(TEXT, set={"H": np.int32(5), "p": np.float32(0.5)}).compile(sizes, threads=np.int64(1), seed=np.uint8(3))
+    assert made.weights["net/h/linear/b"].shape == (5,)
+    np.testing.assert_array_equal(made.weights["net/f/W"], program(H=5).weights["net/f/W"])
+
+
+@pytest.mark.parametrize("size", [0, -1, "7", 7.0, True, None, 2**60])
+def test_sizes_are_checked(size: object) -> None:
+    with pytest.raises(ArchError) as error:
+        loads(TEXT).compile({"F": size, "K": 3})
+    assert str(error.value) == f"error[U02]: the size of `F` must be a whole number of at least 1, not {size!r}"
+
+
+def test_a_size_that_contradicts_the_spec() -> None:
+    with pytest.raises(ArchError) as error:
+        loads("dim B, F = 3\nmodel net(x[B,F]) -> z[B] {\n  z = sum[F](x)\n}\n").compile({"F": 5})
+    assert [d.message for d in error.value.diagnostics] == ["the spec says F = 3, the data or caller 5"]

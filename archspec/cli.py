@@ -1,4 +1,4 @@
-"""The command: `archspec run | check | show | viz | report | watch | predict | fmt`.
+"""The command: `archspec run | check | show | viz | report | watch | predict | generate | fmt`.
 
 Exit codes: 0 done, 1 failed while running, 2 usage, 3 the spec, 4 the data, 130 interrupted and saved.
 """
@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 
 from archspec.diagnostics import ArchError, Diagnostic, did_you_mean
 from archspec.trained.command import predict_parser, watch_parser
+from archspec.trained.saying import generate_parser
 
 if TYPE_CHECKING:
     from archspec.spec import Spec
 
 DONE, FAILED, USAGE, SPEC, DATA, INTERRUPTED = 0, 1, 2, 3, 4, 130
-EXIT_CODES = {"P": SPEC, "S": SPEC, "T": SPEC, "D": DATA, "R": FAILED, "U": USAGE}
-COMMANDS = ("run", "check", "show", "viz", "report", "watch", "predict", "fmt")
+EXIT_CODES = {"P": SPEC, "S": SPEC, "T": SPEC, "G": SPEC, "D": DATA, "R": FAILED, "U": USAGE}
+COMMANDS = ("run", "check", "show", "viz", "report", "watch", "predict", "generate", "fmt")
 STAGES = ("syntax", "graph", "backward", "gradient", "optimised", "plan", "code")
 
 
@@ -83,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     _report_parser(commands.add_parser("report", help="curves and figures of runs, side by side where there are several"))
     watch_parser(commands.add_parser("watch", help="look at attention and other tensors of a trained model for an input"))
     predict_parser(commands.add_parser("predict", help="what a trained model says about texts or rows"))
+    generate_parser(commands.add_parser("generate", help="what a trained language model or decoder says by itself"))
     _fmt_parser(commands.add_parser("fmt", help="put specs into the canonical form"))
     return parser
 

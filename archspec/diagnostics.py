@@ -59,7 +59,7 @@ class Span:
 class Diagnostic:
     """One mistake: what is wrong, where, and what to do about it.
 
-    `code`   a letter for the stage (P syntax, S spec, D data, T training, R running, U usage) and a number
+    `code`   a letter for the stage (P syntax, S spec, D data, T training, G generating, R running, U usage) and a number
     `label`  a few words printed beside the carets
     """
 

@@ -18,13 +18,14 @@ from archspec.data.sources import SOURCES
 from archspec.data.splits import RULES
 from archspec.data.transforms import TRANSFORMS
 from archspec.frontend.source import LARGEST_FILE
-from archspec.learning import initializers, optimizers, schedules
+from archspec.learning import decoding, initializers, optimizers, schedules
 from archspec.learning.recipes import RECIPES, REQUIRED, RecipeType
 from archspec.lower.arithmetic import LARGEST
 from archspec.lower.builtins import BUILTINS, REDUCTIONS
 from archspec.lower.calls import MAX_DEPTH
 from archspec.lower.expressions import MAX_COPIES
 from archspec.lower.files import MAX_FILES, STDLIB
+from archspec.lower.generating import KEYS as GENERATE_KEYS
 from archspec.lower.scope import MAX_NODES, MAX_RANK
 from archspec.lower.statements import MAX_ELEMENTS
 from archspec.lower.training import KEYS, RULE_KEYS
@@ -92,6 +93,11 @@ TRAIN = {
     "steps": ("updates in all; goes before `epochs`", "none"),
     "watch": ("tensors to look at: by name, or inside of blocks by a pattern of their paths", "none"),
 }
+GENERATE = {
+    "next": ("the result that has the scores of what comes next, and the rule that chooses by them", "required"),
+    "prompt": ("the text to begin with", "a new line, or `<start>`"),
+    "length": ("the most entries that are added", "what `crop` keeps, or 200"),
+}
 RULE = {
     "lr": "learning rate in place of the optimiser's",
     "decay": "weight decay in place of the optimiser's",
@@ -154,8 +160,11 @@ def _blocks(text: str) -> Iterable[Sequence[str]]:
 
 
 def recipes(kind: str) -> str:
-    rows = [(code(_usage(r)), r.doc) for (k, _), r in RECIPES.items() if k == kind]
-    return table((kind, "what it does"), rows)
+    return table((kind, "what it does"), [(code(_usage(r)), r.doc) for r in _of_kind(kind)])
+
+
+def _of_kind(kind: str) -> Iterable[RecipeType]:
+    return (r for (k, _), r in RECIPES.items() if k == kind)
 
 
 def _usage(recipe: RecipeType) -> str:
@@ -214,6 +223,17 @@ def train() -> str:
     return table(("setting", "meaning", "default"), [(code(key), *TRAIN[key]) for key in KEYS])
 
 
+def generate() -> str:
+    return table(("setting", "meaning", "default"), [(code(key), *GENERATE[key]) for key in GENERATE_KEYS])
+
+
+def decoding_rules() -> str:
+    rows = [
+        (code(_usage(r).replace("(", "(z, ", 1) if r.parameters else f"{r.name}(z)"), r.doc) for r in _of_kind(decoding.KIND)
+    ]
+    return table(("rule", "how it chooses by the scores z"), rows)
+
+
 def rules() -> str:
     return table(("setting of a rule", "meaning"), [(code(key), RULE[key]) for key in RULE_KEYS])
 
@@ -248,6 +268,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "splits": splits,
     "train": train,
     "rules": rules,
+    "generate": generate,
+    "decoding": decoding_rules,
     "limits": limits,
 }
 _REGION = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -28,7 +28,7 @@ class Parameter:
 
     def refusal(self, value: float) -> str | None:
         """What is wrong with `value`, in words that complete `must be …`; None where it is fine."""
-        if self.integer and value != int(value):
+        if self.integer and not (math.isfinite(value) and value == int(value)):
             return "a whole number"
         below = value <= self.low if self.exclude_low else value < self.low
         above = value >= self.high if self.exclude_high else value > self.high
@@ -78,8 +78,8 @@ def fraction(default: object = REQUIRED) -> Parameter:
     return Parameter(default, low=0.0, high=1.0, exclude_high=True)
 
 
-def count(default: object = REQUIRED, low: float = 0) -> Parameter:
-    return Parameter(default, low=low, integer=True)
+def count(default: object = REQUIRED, low: float = 0, high: float = math.inf) -> Parameter:
+    return Parameter(default, low=low, high=high, integer=True)
 
 
 def flag(default: bool) -> Parameter:

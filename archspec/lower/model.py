@@ -18,6 +18,7 @@ from archspec.lower.arithmetic import LARGEST
 from archspec.lower.calls import in_declared_order, undefined_result
 from archspec.lower.expressions import evaluate
 from archspec.lower.files import SpecFile
+from archspec.lower.generating import Generation, lower_generate, result_of
 from archspec.lower.resolve import axis_number
 from archspec.lower.scope import Context, Poisoned, Scope, axis_of, check_rank, elements, name_span, names_in
 from archspec.lower.statements import MAX_ELEMENTS, check_let, run_body, run_collecting
@@ -30,7 +31,7 @@ Setting = int | float | bool | str
 
 @record
 class Lowered:
-    """One model of a file: its graph, what `train` says, and the settings and dims in force."""
+    """One model of a file: its graph, what `train` and `generate` say, and the settings and dims in force."""
 
     graph: Graph
     model: str
@@ -39,6 +40,7 @@ class Lowered:
     training: Training | None
     settings: Mapping[str, Setting]
     dims: Mapping[str, int | None]
+    generation: Generation = Generation()
 
 
 def lower(
@@ -98,14 +100,14 @@ class _Lowering:
         self.check_given()
         block = _choose_model(self.file, wanted)
         results, scope = self._model(block, root)
-        self._refuse_generate()
         training = self._train(scope) if self._is_trained(block) else None
+        generation = self._generate(block, scope)
         self._check_tensors()
         if self.context.problems:
             raise ArchError(self.context.problems)
         graph = self.context.builder.graph()
         inputs = tuple(t.name for t in block.tensors)
-        return Lowered(graph, block.name, inputs, results, training, self.settings, self.dims)
+        return Lowered(graph, block.name, inputs, results, training, self.settings, self.dims, generation)
 
     # --- lets and dims ----------------------------------------------------------------------------------------
 
@@ -320,11 +322,17 @@ class _Lowering:
                 hint = f"at most {MAX_ELEMENTS:,} are possible"
                 raise ArchError([*self.context.problems, Diagnostic("S10", message, node.origin.span, hints=(hint,))])
 
-    def _refuse_generate(self) -> None:
+    def _generate(self, block: syntax.Block, model: Scope) -> Generation:
+        """What `generate` says, if it means this one of several models."""
         section = self.file.sections.get("generate")
-        if section is not None:
-            message = "`generate` is not part of the language yet"
-            self.context.problems.append(Diagnostic("S12", message, section.span, hints=("leave the section out",)))
+        own = {r.name for r in block.results}
+        theirs = {r.name for other in self.file.models() for r in other.results}
+        if section is None or result_of(section) in theirs - own:
+            return Generation()
+        made = own & self.context.builder.outputs.keys()
+        if own != made and result_of(section) not in made:
+            return Generation()  # the result itself has mistakes
+        return lower_generate(section, Scope(self.context, self.file, "generate", parent=model), sorted(own))
 
     def _data_targets(self) -> dict[str, syntax.Target]:
         """The tensors that `data` binds, by name."""

@@ -97,6 +97,15 @@ class Program:
         self._executor.run(Table(bound.rows))
         return {name: bound.outputs[name].copy() for name in names}
 
+    def follow(
+        self, names: Sequence[str], states: Mapping[str, Array], **inputs: Any
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Outputs by name, and the states that carried recurrences end with; they begin with `states`, at 0 without them."""
+        carried = [name for name in self.graph.outputs if feed.is_carried(name)]
+        bound = self._bind(self._outputs_stage([*names, *carried]), inputs, states)
+        self._executor.run(Table(bound.rows))
+        return {n: bound.outputs[n].copy() for n in names}, {n: bound.outputs[n].copy() for n in carried}
+
     def loss(self, **inputs: Any) -> float:
         """The loss of the `train` section for one batch, in evaluation mode."""
         return self.figures(**inputs)["loss"]

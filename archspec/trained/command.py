@@ -111,13 +111,14 @@ def predict(options: argparse.Namespace) -> int:
 
 
 def _predictions(saved: SavedRun, stages: Stages, examples: Iterable[Example], options: argparse.Namespace) -> Iterator[str]:
-    from archspec.trained.predictions import completed, said_or_predicted, targets
+    from archspec.trained.generate import completed
+    from archspec.trained.predictions import said_or_predicted, targets
     from archspec.trained.shown import prediction_json, prediction_text
 
     every = targets(saved.spec.file, stages, saved.data)
     program = saved.program(stages, options.threads)
     for example in examples:
-        whole = completed(program, every[0], saved.data, stages.lowered.inputs, example)
+        whole = completed(program, stages, saved.data, example)
         found = program.outputs([t.result for t in every], **whole.arrays)
         made = [said_or_predicted(target, example, whole, found[target.result]) for target in every]
         for note in example.notes:

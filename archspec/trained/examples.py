@@ -207,4 +207,9 @@ def entries_of(f: Field, ids: Any) -> tuple[str, ...]:
 
 def joined(f: Field, entries: Sequence[str]) -> str:
     """Entries of a vocabulary as one text."""
-    return ("" if isinstance(f.recipe, Encoded) and f.recipe.tokenizer == "chars" else " ").join(entries)
+    return gap(f).join(entries)
+
+
+def gap(f: Field) -> str:
+    """What stands between entries."""
+    return "" if isinstance(f.recipe, Encoded) and f.recipe.tokenizer == "chars" else " "

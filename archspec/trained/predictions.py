@@ -6,26 +6,23 @@ probabilities of the labels of y.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from archspec.data import Dataset, Field
-from archspec.data.encode import END, START, UNKNOWN
 from archspec.data.readable import cells
-from archspec.data.recipe import Encoded
 from archspec.frontend import syntax
 from archspec.lower.files import SpecFile
 from archspec.pipeline import Stages
 from archspec.records import fields, is_record, record
-from archspec.trained.examples import Example, joined
+from archspec.trained.examples import Example
 
 Array = NDArray[Any]
 CLASSES, BINARY, NUMBERS, SCORES = "classes", "binary", "numbers", "scores"
 LOSSES = {"cross_entropy": CLASSES, "binary_cross_entropy": BINARY, "mse": NUMBERS, "mae": NUMBERS, "huber": NUMBERS}
-LONGEST_SAID = 200
 
 
 @record
@@ -182,35 +179,3 @@ def said_or_predicted(target: Target, example: Example, whole: Example, values: 
         return predicted(target, np.atleast_1d(values)[0])
     axis = next(axis for axis in whole.said if axis not in example.labels)
     return Prediction(target, whole.said[axis])
-
-
-# --- sequences that a model says by itself -------------------------------------------------------------------------
-
-
-def completed(program: Any, target: Target, data: Dataset, inputs: Sequence[str], example: Example) -> Example:
-    """The example with the inputs that it lacks: what the model says after `<start>`, the likeliest entry each time."""
-    lacking = [data.field(name) for name in inputs if name not in example.arrays]
-    if not lacking:
-        return example
-    f = lacking[0]
-    recipe = f.recipe
-    assert isinstance(recipe, Encoded)
-    said = [recipe.vocabulary.index(START)]
-    stops = {recipe.vocabulary.index(name) for name in (END,) if name in recipe.vocabulary}
-    mute = [recipe.vocabulary.index(name) for name in (START, UNKNOWN) if name in recipe.vocabulary]
-    while len(said) <= LONGEST_SAID:
-        given: Mapping[str, Any] = {**example.arrays, f.name: np.array([said], np.int64)}
-        scores = program.outputs((target.result,), **given)[target.result][0, -1].astype(np.float64)
-        scores[mute] = -np.inf
-        said.append(int(scores.argmax()))
-        if said[-1] in stops:
-            break
-    names = [recipe.vocabulary[k] for k in said]
-    note = f"`{f.name}` is what the model says: {joined(f, [n for n in names[1:] if n != END]) or 'nothing'}"
-    return Example(
-        example.title,
-        {**example.arrays, f.name: np.array([said[:-1]], np.int64)},
-        {**example.labels, f.axes[1]: tuple(names[:-1])},
-        {**example.said, f.axes[1]: tuple(names[1:])},
-        (*example.notes, note),
-    )

@@ -65,6 +65,34 @@ class SavedRun:
         load_weights(self.folder / "weights.safetensors", program.weights)
         return program
 
+    def generate(
+        self,
+        prompt: str | None = None,
+        inputs: Mapping[str, str] | None = None,
+        length: int | None = None,
+        samples: int | None = None,
+        seed: int = 0,
+        threads: int = 1,
+        greedy: bool = False,
+        **rule: float,
+    ) -> list[str]:
+        """Texts that the model says: `prompt` and what it goes on with, or its answer to `inputs`, texts by name.
+
+        What is left out is as `generate` in the spec says. `rule` changes how entries are chosen: `temperature`, `top_k`
+        and `top_p` draw, `width` and `penalty` follow a beam. Raises ArchError where the model says nothing, or for a
+        prompt with entries that training has not seen.
+        """
+        from archspec.trained.examples import given_examples
+        from archspec.trained.generate import beginning, speaker_of, text_of, told_inputs, wanted, whole
+
+        stages = self.stages()
+        asked = wanted(stages, self.data, rule, greedy, prompt=prompt, length=length, samples=samples, seed=seed)
+        speaker = speaker_of(self.program(stages, threads), stages, self.data)
+        given = [f"{name}={text}" for name, text in (inputs or {}).items()]
+        examples = given_examples(self.data, told_inputs(stages, self.data), given)
+        arrays = examples[0].arrays if examples else {}
+        return [text_of(speaker, said) for said in whole(speaker, arrays, beginning(speaker, asked.prompt), asked)]
+
     def _options(self, threads: int) -> Options:
         options = self.settings["options"]
         return Options(options["precision"], "cpu", threads, options["seed"])

@@ -44,8 +44,9 @@ def _likeliest(prediction: Prediction, place: int) -> str:
 def sequence_text(prediction: Prediction) -> str:
     """The labels along a row, without the mark of their end."""
     f = prediction.target.field
-    kept = [label for label in prediction.labels if label != END or len(prediction.labels) == 1]
-    return joined(f, kept) if f is not None and isinstance(f.recipe, Encoded) else " ".join(kept)
+    if f is None or not isinstance(f.recipe, Encoded):
+        return " ".join(prediction.labels)
+    return joined(f, [label for label in prediction.labels if label != END])
 
 
 def prediction_json(prediction: Prediction) -> dict[str, Any]:

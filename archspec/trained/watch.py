@@ -13,7 +13,8 @@ from archspec.ir.graph import Graph
 from archspec.lower.watched import PREFIX, named_tensors
 from archspec.pipeline import Stages
 from archspec.trained.examples import Example
-from archspec.trained.predictions import Target, completed, said_or_predicted
+from archspec.trained.generate import completed
+from archspec.trained.predictions import Target, said_or_predicted
 from archspec.trained.shown import prediction_text
 from archspec.viz.heatmap import MOST_PLACES, Seen, Watched, watched
 
@@ -43,9 +44,8 @@ def see(
     most: int = MOST_PLACES,
 ) -> Iterator[Seen]:
     """Each example with the tensors `names` of its row and what the model predicts; of long axes the first `most`."""
-    inputs = stages.lowered.inputs
     for example in examples:
-        whole = completed(program, target, data, inputs, example)
+        whole = completed(program, stages, data, example)
         found = program.outputs((target.result, *names), **whole.arrays)
         shown = tuple(_watched(stages.graph, name, found[name], whole, most) for name in names)
         prediction = prediction_text(said_or_predicted(target, example, whole, found[target.result]))

@@ -60,8 +60,8 @@ def test_messages(name, monkeypatch):
 
 
 def test_every_code_has_an_example():
-    known = set(re.findall(r"\b[ST]\d\d\b", lower.__doc__))
-    shown = {c for name in SPECS for c in re.findall(r"^error\[([ST]\d\d)", (FOLDER / f"{name}.txt").read_text("utf-8"), re.M)}
+    known = set(re.findall(r"\b[STG]\d\d\b", lower.__doc__))
+    shown = {c for name in SPECS for c in re.findall(r"^error\[([STG]\d\d)", (FOLDER / f"{name}.txt").read_text("utf-8"), re.M)}
     assert shown <= known
     assert known - shown == {"S15"}  # an axis without a size is a mistake only where a program is made
 

@@ -20,8 +20,13 @@ from archspec.ops.record import OPS, Op
 LOW, HIGH = -87.33654, 88.72283  # ln of the least normal and of the largest float32
 
 
+ROUND = 12582912.0  # 1.5 * 2^23: what is added to it is rounded to whole numbers, which its last bits then hold
+
+
 def exp_f4(x):
-    n = np.floor(maximum(minimum(x, F(89.0)), F(-88.0)) * F(1.44269504088896341) + F(0.5))
+    """2^n e^r. Beyond LOW and HIGH what comes out of n and r is of no meaning, and replaced."""
+    t = x * F(1.44269504088896341) + F(ROUND)
+    n = t - F(ROUND)
     r = x - n * F(0.693359375) + n * F(2.12194440e-4)
     p = F(1.9875691500e-4)
     p = p * r + F(1.3981999507e-3)
@@ -30,15 +35,14 @@ def exp_f4(x):
     p = p * r + F(1.6666665459e-1)
     p = p * r + F(5.0000001201e-1)
     p = p * r * r + r + F(1.0)
-    half = np.int32(n) >> np.int32(1)
-    scaled = p * float_of((half + np.int32(127)) << np.int32(23))
-    y = scaled * float_of((np.int32(n) - half + np.int32(127)) << np.int32(23))
-    y = F(0.0) if x < F(-87.33654) else y
-    return F(math.inf) if x > F(88.72283) else y
+    y = float_of(bits_of(p) + (bits_of(t) << np.int32(23)))
+    y = F(0.0) if x < F(LOW) else y
+    return y if x <= F(HIGH) else x + F(math.inf)
 
 
 def expm1_f4(x):
-    n = np.floor(maximum(minimum(x, F(89.0)), F(-60.0)) * F(1.44269504088896341) + F(0.5))
+    t = x * F(1.44269504088896341) + F(ROUND)
+    n = t - F(ROUND)
     r = x - n * F(0.693359375) + n * F(2.12194440e-4)
     p = F(1.9875691500e-4)
     p = p * r + F(1.3981999507e-3)
@@ -47,10 +51,10 @@ def expm1_f4(x):
     p = p * r + F(1.6666665459e-1)
     p = p * r + F(5.0000001201e-1)
     small = p * r * r + r
-    half = float_of((np.int32(n) + np.int32(126)) << np.int32(23))
+    half = float_of((bits_of(t) + np.int32(126)) << np.int32(23))
     y = F(2.0) * (half * small + (half - F(0.5)))
     y = F(-1.0) if x < F(-20.0) else y
-    return F(math.inf) if x > F(88.72283) else y
+    return y if x <= F(HIGH) else x + F(math.inf)
 
 
 def log_f4(x):
@@ -99,17 +103,21 @@ def sigmoid_f8(x):
 
 
 def tanh_f4(x):
-    """An odd polynomial below 0.625, where 1 - 2 / (exp(2x) + 1) would lose its digits."""
-    z = x * x
-    p = F(-5.70498872745e-3)
-    p = p * z + F(2.06390887954e-2)
-    p = p * z - F(5.37397155531e-2)
-    p = p * z + F(1.33314422036e-1)
-    p = p * z - F(3.33332819422e-1)
-    near = p * z * x + x
-    far = F(1.0) - F(2.0) / (exp_f4(F(2.0) * abs(x)) + F(1.0))
-    far = -far if x < F(0.0) else far
-    return near if abs(x) < F(0.625) else far
+    """m / (m + 1) of m = (e^2|x| - 1) / 2, with the sign of x: no digits are lost near 0. From 9.02 on it is 1."""
+    a = minimum(abs(x), F(10.0))
+    t = a * F(2.88539008177792681) + F(ROUND)
+    n = t - F(ROUND)
+    r = a - n * F(0.3466796875) + n * F(1.06097220e-4)
+    p = F(1.27204425600e-2)
+    p = p * r + F(4.47423984224e-2)
+    p = p * r + F(1.333352305168e-1)
+    p = p * r + F(3.333263671520e-1)
+    p = p * r + F(6.6666661836e-1)
+    p = p * r + F(1.00000002402)
+    small = p * r * r + r
+    power = float_of((bits_of(t) + np.int32(127)) << np.int32(23))
+    m = power * small + (power * F(0.5) - F(0.5))
+    return math.copysign(m / (m + F(1.0)), x)
 
 
 def erf_f4(x):

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
-from numba.core import compiler, registry
+from numba.core import registry
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.dispatcher import _FunctionCompiler
 
-from archspec.codegen import driver, intrinsics, tiles
+from archspec.codegen import driver, intrinsics, loops, tiles
 from archspec.codegen.shapes import TileShape
 from archspec.ops import OPS
 
@@ -87,7 +87,7 @@ _DRIVER_INTRINSICS = (
 def _compile(function: Any, kinds: Sequence[str], symbol: str) -> bytes:
     signature = (*(_NUMBA_TYPES[kind] for kind in kinds), types.int64, types.int64)
     options = {"nopython": True, "nogil": True, "fastmath": FLAGS, "error_model": "numpy"}
-    worker = _KernelCompiler(function, registry.cpu_target, options, {}, compiler.Compiler)
+    worker = _KernelCompiler(function, registry.cpu_target, options, {}, loops.KernelCompiler)
     result = worker.compile(signature, types.void)
     library = result.library
     library.add_ir_module(_entry_module(result, signature, symbol))
@@ -148,6 +148,7 @@ def _environment(precision: str, shape: TileShape) -> dict[str, Any]:
         "minimum": intrinsics.minimum,
         "accumulate": intrinsics.accumulate,
         "fence": intrinsics.fence,
+        loops.WRITTEN_OUT: range,
     }
     primitives = tiles.primitives({"f4": "float32", "f8": "float64"}[precision], shape)
     products = {name: getattr(primitives, name) for name in primitives._fields}

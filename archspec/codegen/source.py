@@ -178,7 +178,8 @@ class _Printer:
                     self.line("fence()")
                 self._body(s.body)
         else:
-            self.line(f"for {s.variable} in range({extent}):")
+            turns = "written_out" if s.kind == "written out" else "range"
+            self.line(f"for {s.variable} in {turns}({extent}):")
             with _Nested(self):
                 if s.kind == "row" and any(isinstance(inner, k.For) and inner.kind == "serial" for inner in s.body):
                     self.line("fence()")

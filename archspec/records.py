@@ -38,25 +38,36 @@ def field(
 @overload
 def record(cls: type[T]) -> type[T]: ...
 @overload
-def record(*, eq: bool = True, order: bool = False, frozen: bool = True) -> Callable[[type[T]], type[T]]: ...
+def record(
+    *, eq: bool = True, order: bool = False, frozen: bool = True, interned: bool = False
+) -> Callable[[type[T]], type[T]]: ...
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def record(cls: type[T] | None = None, *, eq: bool = True, order: bool = False, frozen: bool = True) -> Any:
-    """Makes a class of annotated attributes a record; with `eq=False` it compares and hashes by identity."""
+def record(
+    cls: type[T] | None = None, *, eq: bool = True, order: bool = False, frozen: bool = True, interned: bool = False
+) -> Any:
+    """Makes a class of annotated attributes a record; with `eq=False` it compares and hashes by identity. Of an `interned`
+    one there is one object for each combination of values, which is made once and kept: for small values that are met
+    again and again."""
     if cls is None:
-        return lambda cls: _make(cls, eq, order, frozen)
-    return _make(cls, eq, order, frozen)
+        return lambda cls: _make(cls, eq, order, frozen, interned)
+    return _make(cls, eq, order, frozen, interned)
 
 
-def _make(cls: type[T], eq: bool, order: bool, frozen: bool) -> type[T]:
+def _make(cls: type[T], eq: bool, order: bool, frozen: bool, interned: bool) -> type[T]:
     fields = tuple(_fields(cls))
+    compared = tuple(f.name for f in fields if f.compare)
     methods: dict[str, Any] = {"__record_fields__": fields, "__match_args__": tuple(f.name for f in fields)}
     methods |= {"__init__": _init(cls, fields), "__repr__": _repr}
+    methods["__record_plain__"] = not interned and not hasattr(cls, "__post_init__")  # made by setting attributes, no more
     if frozen:
         methods |= {"__setattr__": _refuse, "__delattr__": _refuse}
     if eq:
         operators = ("__eq__", "__lt__", "__le__", "__gt__", "__ge__") if order else ("__eq__",)
-        methods |= _comparison(tuple(f.name for f in fields if f.compare), operators)
+        methods |= _comparison(compared, operators)
         methods |= {} if frozen else {"__hash__": None}
+    if interned:
+        methods |= {"__new__": staticmethod(_interned(methods.pop("__init__"))), "__reduce__": _values}
+        methods |= {"__eq__": object.__eq__, "__hash__": object.__hash__} if len(compared) == len(fields) else {}
     own = cls.__dict__
     for name, method in methods.items():
         if name not in own or own[name] is None:
@@ -108,10 +119,29 @@ def _init(cls: type, fields: tuple[Field, ...]) -> Callable[..., None]:
     return init
 
 
+def _interned(init: Callable[..., None]) -> Callable[..., Any]:
+    """`__new__` for a record that is made once for each combination of its values."""
+    known: dict[tuple[Any, ...], Any] = {}
+
+    def new(cls: type[Any], *values: Any, **named: Any) -> Any:
+        found = known.get(values) if not named else None
+        if found is None:
+            made = object.__new__(cls)
+            init(made, *values, **named)
+            found = known.setdefault(tuple(made.__dict__.values()), made)
+            if not named:
+                known[values] = found
+        return found
+
+    return new
+
+
+def _values(self: Any) -> tuple[Any, ...]:
+    return type(self), tuple(getattr(self, f.name) for f in self.__record_fields__)
+
+
 def _comparison(names: tuple[str, ...], operators: tuple[str, ...]) -> dict[str, Any]:
-    values: Callable[[Any], Any] = (
-        attrgetter(*names) if len(names) > 1 else lambda record: tuple(getattr(record, name) for name in names)
-    )
+    values: Callable[[Any], Any] = attrgetter(*names) if names else lambda record: ()
 
     def compared(symbol: str) -> Callable[[Any, Any], Any]:
         compare = getattr(operator, symbol)
@@ -142,8 +172,12 @@ def is_record(value: object) -> bool:
 
 def replace(record: T, **changes: Any) -> T:
     """The same record with some attributes changed."""
-    values = record.__dict__
-    return type(record)(**{f.name: values[f.name] for f in fields(record)} | changes)
+    cls, values = type(record), record.__dict__
+    if len(values) == len(fields(record)) and changes.keys() <= values.keys() and cls.__record_plain__:  # type: ignore[attr-defined]
+        made = object.__new__(cls)
+        made.__dict__.update(values, **changes)
+        return made
+    return cls(**{f.name: values[f.name] for f in fields(record)} | changes)
 
 
 def as_dict(record: Any) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
+from operator import is_
 from typing import Any
 
-from archspec.ir.graph import BOOL, FLOAT, INT, Graph, Node, Operand, Origin, Place, WeightSpec
+from archspec.ir.graph import BOOL, FLOAT, INT, NOWHERE, Graph, Node, Operand, Origin, Place, WeightSpec
 from archspec.ir.sizes import ONE, Axis, Size
 from archspec.records import record, replace
 
@@ -31,10 +32,10 @@ class Builder:
         self.specs: dict[str, WeightSpec] = dict(graph.specs) if graph else {}
         self.sizes: dict[str, int] = dict(graph.sizes) if graph else {}
         self.links: dict[int, int] = dict(graph.links) if graph else {}
-        self.origin = Origin()
+        self.origin = NOWHERE
 
     def add(self, node: Node) -> int:
-        self.nodes.append(node if node.origin != Origin() else replace(node, origin=self.origin))
+        self.nodes.append(node if node.origin is not NOWHERE else replace(node, origin=self.origin))
         return len(self.nodes) - 1
 
     @contextmanager
@@ -323,16 +324,20 @@ Rewrite = Callable[[Builder, Node, tuple[int, ...]], int | None]
 def rebuild(graph: Graph, rewrite: Rewrite) -> Graph:
     """A copy of `graph` in which `rewrite(builder, node, operands' new numbers)` may replace each node.
 
-    `rewrite` returns the number of the value to use instead, or None to keep the node as it is.
+    `rewrite` returns the number of the value to use instead, or None to keep the node as it is. Where it keeps every node the
+    result is `graph` itself.
     """
     builder = Builder()
     builder.specs, builder.sizes = dict(graph.specs), dict(graph.sizes)
     new: list[int] = []
     for node in graph.nodes:
-        moved = replace(node, operands=tuple(replace(o, value=new[o.value]) for o in node.operands))
-        with builder.at(node.origin):
-            value = rewrite(builder, moved, tuple(o.value for o in moved.operands))
+        builder.origin = node.origin
+        moved = node.reading(new)
+        value = rewrite(builder, moved, tuple([o.value for o in moved.operands]))
         new.append(builder.add(moved) if value is None else value)
+    if new == list(range(len(builder.nodes))) and all(map(is_, builder.nodes, graph.nodes)):
+        return graph
+    builder.origin = NOWHERE
     builder.inputs = {name: new[v] for name, v in graph.inputs.items()}
     builder.weights = {path: new[v] for path, v in graph.weights.items()}
     builder.outputs = {name: new[v] for name, v in graph.outputs.items()}

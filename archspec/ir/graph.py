@@ -17,9 +17,9 @@ The links close circles; everything else reads only what comes before it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from archspec.diagnostics import Span
 from archspec.ir.sizes import ONE, ZERO, Axis, Size, shape_text
@@ -29,12 +29,16 @@ FLOAT, INT, BOOL = "float", "int", "bool"
 IMPLICIT = frozenset({"window", "concat", "reshape"})
 
 
-@record
-class Operand:
-    """`value` is the number of the node read, `index[k]` the loop along its axis k."""
+class Operand(NamedTuple):
+    """`value` is the number of the node read, `index[k]` the loop along its axis k. There are so many of them that they are
+    tuples, which are made and compared faster than records."""
 
     value: int
     index: tuple[int, ...]
+
+    def along(self, place: Sequence[int] | Mapping[int, int]) -> Operand:
+        """The same read along other loops: `place` has the new number of each."""
+        return Operand(self.value, tuple([place[loop] for loop in self.index]))
 
 
 @record
@@ -91,6 +95,9 @@ class Origin:
         return f"{self.path}/{self.name}" if self.path else self.name
 
 
+NOWHERE = Origin()
+
+
 @record
 class Node:
     """One value. `dtype` is float, int or bool; `of` is the axis that an int indexes."""
@@ -102,10 +109,15 @@ class Node:
     dtype: str = FLOAT
     of: Axis | None = None
     attributes: tuple[tuple[str, Any], ...] = ()
-    origin: Origin = field(default=Origin(), compare=False)
+    origin: Origin = field(default=NOWHERE, compare=False)
 
     def attribute(self, name: str) -> Any:
         return dict(self.attributes)[name]
+
+    def reading(self, new: Sequence[int] | Mapping[int, int]) -> Node:
+        """The same with `new` numbers for what it reads; itself where they are the old ones."""
+        operands = tuple([Operand(new[value], index) for value, index in self.operands])
+        return self if operands == self.operands else replace(self, operands=operands)
 
     @property
     def loops(self) -> tuple[Axis, ...]:

@@ -8,7 +8,7 @@ rounded down, `floor(T/2)`: a window that moves on by several points has as many
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cache, reduce
+from functools import cache, cached_property, lru_cache, reduce
 from math import gcd
 from operator import mul
 
@@ -17,9 +17,10 @@ from archspec.records import field, record
 Monomial = tuple[str, ...]
 
 
-@record(order=True)
+@record(order=True, interned=True)
 class Size:
-    """A polynomial with integer coefficients: sorted pairs of a sorted product of symbols and its coefficient."""
+    """A polynomial with integer coefficients: sorted pairs of a sorted product of symbols and its coefficient. Equal ones are
+    one object, so that comparing axes and shapes, which every stage does all the time, is comparing addresses."""
 
     terms: tuple[tuple[Monomial, int], ...]
 
@@ -36,7 +37,7 @@ class Size:
     def __add__(self, other: Size) -> Size:
         if not self.terms or not other.terms:
             return self if self.terms else other
-        return _collect([*self.terms, *other.terms])
+        return _sum(self, other)
 
     def __sub__(self, other: Size) -> Size:
         return self + other * Size.number(-1)
@@ -44,7 +45,7 @@ class Size:
     def __mul__(self, other: Size) -> Size:
         if other.terms == _ONE or self.terms == _ONE:
             return self if other.terms == _ONE else other
-        return _collect((tuple(sorted(a + b)), m * n) for a, m in self.terms for b, n in other.terms)
+        return _product(self, other)
 
     def divide(self, other: Size) -> Size:
         """The quotient: a polynomial where it is exact term by term, a new symbol otherwise."""
@@ -73,32 +74,25 @@ class Size:
 
     def evaluate(self, sizes: Mapping[str, int]) -> int | None:
         """The number that this is with `sizes` for its symbols; None where one of them has no size yet."""
-        total = 0
-        for monomial, coefficient in self.terms:
-            factors = [_number(name, sizes) for name in monomial]
-            if any(f is None for f in factors):
-                return None
-            total += reduce(mul, (f for f in factors if f is not None), coefficient)
-        return total
+        numbers = tuple(_number(name, sizes) for name in self.names)
+        return None if None in numbers else _filled(self, numbers).constant
 
     def known(self, sizes: Mapping[str, int]) -> Size:
         """The same with the numbers of `sizes` put in for their symbols; what has no size yet stays."""
-        numbers = {n: v for monomial, _ in self.terms for n in monomial if (v := _number(n, sizes)) is not None}
-        if not numbers:
-            return self
-        filled = []
-        for monomial, coefficient in self.terms:
-            factors = (numbers[name] for name in monomial if name in numbers)
-            filled.append((tuple(name for name in monomial if name not in numbers), reduce(mul, factors, coefficient)))
-        return _collect(filled)
+        return _filled(self, tuple(_number(name, sizes) for name in self.names)) if self.names else self
 
     def renamed(self, names: Mapping[str, str]) -> Size:
         """The same with other names for its symbols."""
         return _collect((tuple(sorted(names.get(s, s) for s in monomial)), c) for monomial, c in self.terms)
 
-    @property
+    @cached_property
     def symbols(self) -> frozenset[str]:
         return frozenset(name for monomial, _ in self.terms for name in monomial)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Its symbols in order."""
+        return tuple(sorted(self.symbols))
 
     @property
     def roots(self) -> frozenset[str]:
@@ -106,10 +100,10 @@ class Size:
         inside = (_FLOORS[s][0].roots if s in _FLOORS else {s} for s in self.symbols)
         return frozenset(name for names in inside for name in names)
 
-    @property
+    @cached_property
     def constant(self) -> int | None:
         """The number where no symbol is left, else None."""
-        return self.evaluate({}) if not self.symbols else None
+        return sum(c for _, c in self.terms) if not self.symbols else None
 
     def __str__(self) -> str:
         if not self.terms:
@@ -127,6 +121,32 @@ def _collect(terms: Iterable[tuple[Monomial, int]]) -> Size:
     for monomial, coefficient in terms:
         totals[monomial] = totals.get(monomial, 0) + coefficient
     return _multiplied_out(Size(tuple(sorted((m, c) for m, c in totals.items() if c))))
+
+
+MOST_REMEMBERED = 1 << 14
+
+
+@lru_cache(MOST_REMEMBERED)
+def _sum(left: Size, right: Size) -> Size:
+    return _collect([*left.terms, *right.terms])
+
+
+@lru_cache(MOST_REMEMBERED)
+def _product(left: Size, right: Size) -> Size:
+    return _collect((tuple(sorted(a + b)), m * n) for a, m in left.terms for b, n in right.terms)
+
+
+@lru_cache(MOST_REMEMBERED)
+def _filled(size: Size, numbers: tuple[int | None, ...]) -> Size:
+    """`size` with numbers for its symbols, in the order of `names`, where they are known."""
+    known = {name: number for name, number in zip(size.names, numbers, strict=True) if number is not None}
+    if not known:
+        return size
+    filled = []
+    for monomial, coefficient in size.terms:
+        factors = (known[name] for name in monomial if name in known)
+        filled.append((tuple(name for name in monomial if name not in known), reduce(mul, factors, coefficient)))
+    return _collect(filled)
 
 
 _QUOTIENTS: dict[str, tuple[Size, Size]] = {}  # what the symbols of inexact divisions stand for
@@ -203,7 +223,7 @@ def _term_text(monomial: Monomial, coefficient: int) -> str:
     return product if coefficient == 1 else f"-{product}" if coefficient == -1 else f"{coefficient}*{product}"
 
 
-@record(order=True)
+@record(order=True, interned=True)
 class Axis:
     """An axis of a tensor. Its size is its identity; `ragged` says that rows differ in length along it."""
 

@@ -11,13 +11,14 @@ def node_names(graph: Graph) -> list[str]:
     taken: dict[str, int] = {}
     names = []
     for node in graph.nodes:
-        base = _base_name(node)
+        base = base_name(node)
         taken[base] = taken.get(base, 0) + 1
         names.append(base if taken[base] == 1 else f"{base}.{taken[base]}")
     return names
 
 
-def _base_name(node: Node) -> str:
+def base_name(node: Node) -> str:
+    """A node's name in the spec with its path, or its op's; others may have the same."""
     if node.op in ("input", "weight"):
         return str(dict(node.attributes).get("name") or dict(node.attributes)["path"])
     return node.origin.full_name if node.origin.name else f"{node.origin.path}/{node.op}".lstrip("/")

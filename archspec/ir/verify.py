@@ -5,6 +5,8 @@ from __future__ import annotations
 from archspec.ir.graph import BOOL, FLOAT, IMPLICIT, INT, Graph, Node
 from archspec.ir.sizes import product
 
+UNCOVERED = frozenset({"position", "random", "input", "weight", "copy", "scatter", "delay"})  # their extent is their own
+
 
 class BrokenGraph(Exception):
     """A stage has produced a graph that breaks an invariant: a fault of archspec, never of a spec."""
@@ -13,7 +15,9 @@ class BrokenGraph(Exception):
 def verify(graph: Graph) -> Graph:
     """`graph` itself, once every node reads only earlier nodes, along loops whose axes are those of the operand."""
     for number, node in graph:
-        _check(number, node, graph)
+        fault = _fault(number, node, graph)
+        if fault is not None:
+            raise BrokenGraph(f"node {number} ({node.op} {node.origin.full_name}) {fault}")
     for table in (graph.inputs, graph.weights, graph.outputs):
         for name, value in table.items():
             if not 0 <= value < len(graph.nodes):
@@ -28,25 +32,24 @@ def verify(graph: Graph) -> Graph:
     return graph
 
 
-def _check(number: int, node: Node, graph: Graph) -> None:
-    where = f"node {number} ({node.op} {node.origin.full_name})"
+def _fault(number: int, node: Node, graph: Graph) -> str | None:
+    """What is wrong with a node."""
     if node.dtype not in (FLOAT, INT, BOOL):
-        raise BrokenGraph(f"{where} has the dtype {node.dtype}")
-    for operand in node.operands:
-        if not 0 <= operand.value < number:
-            raise BrokenGraph(f"{where} reads node {operand.value}, which does not come before it")
-        axes = graph.nodes[operand.value].axes
-        if node.op in IMPLICIT:
-            continue
-        if len(operand.index) != len(axes):
-            raise BrokenGraph(f"{where} reads {len(axes)} axes with {len(operand.index)} loops")
-        for loop, axis in zip(operand.index, axes, strict=True):
-            if not 0 <= loop < len(node.loops) or node.loops[loop] != axis:
-                raise BrokenGraph(f"{where} walks along {axis} with loop {loop} of {[str(a) for a in node.loops]}")
+        return f"has the dtype {node.dtype}"
+    late = [o.value for o in node.operands if not 0 <= o.value < number]
+    if late:
+        return f"reads node {late[0]}, which does not come before it"
     if node.op in IMPLICIT:
-        _check_implicit(where, node, graph)
-    elif node.op not in ("position", "random", "input", "weight", "copy", "scatter", "delay"):
-        _check_covered(where, node)
+        return _implicit_fault(node, graph)
+    loops = node.loops
+    for value, index in node.operands:
+        axes = graph.nodes[value].axes
+        if len(index) != len(axes):
+            return f"reads {len(axes)} axes with {len(index)} loops"
+        for loop, axis in zip(index, axes, strict=True):
+            if not 0 <= loop < len(loops) or (loops[loop] is not axis and loops[loop] != axis):
+                return f"walks along {axis} with loop {loop} of {[str(a) for a in loops]}"
+    return None if node.op in UNCOVERED else _uncovered_fault(node)
 
 
 def _check_link(graph: Graph, delay: int, value: int) -> None:
@@ -55,27 +58,27 @@ def _check_link(graph: Graph, delay: int, value: int) -> None:
         raise BrokenGraph(f"node {delay} ({a.op}{a.shape}) is linked to node {value} ({b.op}{b.shape})")
 
 
-def _check_implicit(where: str, node: Node, graph: Graph) -> None:
+def _implicit_fault(node: Node, graph: Graph) -> str | None:
     sources = [graph.nodes[o.value] for o in node.operands]
     if any(o.index for o in node.operands) or node.reduced:
-        raise BrokenGraph(f"{where} reads along loops")
+        return "reads along loops"
     if node.op == "window":
         places = node.attribute("places")
         loops = {loop for place in places for loop, _ in place.terms}
         if len(places) != len(sources[0].axes) or not loops <= set(range(len(node.axes))):
-            raise BrokenGraph(f"{where} reads {sources[0].shape} at {[str(p) for p in places]}")
+            return f"reads {sources[0].shape} at {[str(p) for p in places]}"
     elif node.op == "reshape" and product(node.axes) != product(sources[0].axes):
         if graph.size(product(node.axes)) != graph.size(product(sources[0].axes)):
-            raise BrokenGraph(f"{where} has another size than {sources[0].shape}")
+            return f"has another size than {sources[0].shape}"
     elif node.op == "concat":
         k = node.attribute("axis")
         rest = {(*s.axes[:k], *s.axes[k + 1 :]) for s in sources}
         if rest != {(*node.axes[:k], *node.axes[k + 1 :])}:
-            raise BrokenGraph(f"{where} joins {[s.shape for s in sources]} to {node.shape}")
+            return f"joins {[s.shape for s in sources]} to {node.shape}"
+    return None
 
 
-def _check_covered(where: str, node: Node) -> None:
+def _uncovered_fault(node: Node) -> str | None:
     """Every loop is walked by some operand, or else the node's extent would come from nowhere."""
     walked = {loop for operand in node.operands for loop in operand.index}
-    if walked != set(range(len(node.loops))):
-        raise BrokenGraph(f"{where} has loops that no operand walks")
+    return None if walked == set(range(len(node.loops))) else "has loops that no operand walks"

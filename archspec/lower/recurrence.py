@@ -313,7 +313,7 @@ class _Lift:
         builder.links = {inside(d, d): self._link(d, v) for d, v in builder.links.items()}
 
     def _moved(self, node: Node) -> Node:
-        return replace(node, operands=tuple(replace(o, value=self.new.get(o.value, o.value)) for o in node.operands))
+        return node.reading({o.value: self.new.get(o.value, o.value) for o in node.operands})
 
     def _link(self, delay: int, value: int) -> int:
         """The link of a delay inside the loop: with the axis where the delay has it."""

@@ -60,7 +60,7 @@ def _turned_contraction(builder: Builder, node: Node) -> int | None:
     if source.op != "contract" or sorted(index) != list(range(rank)) or len(source.axes) != rank:
         return None
     place = [*index, *range(rank, len(source.loops))]
-    operands = tuple(replace(o, index=tuple(place[i] for i in o.index)) for o in source.operands)
+    operands = tuple(o.along(place) for o in source.operands)
     return builder.add(replace(source, operands=operands, axes=node.axes, origin=node.origin))
 
 
@@ -89,7 +89,7 @@ def _copied_later(builder: Builder, node: Node) -> int:
     """f(copy of x)  ->  copy of f(x): the op runs over those loops only that some operand walks."""
     walked = sorted({i for o in node.operands for i in o.index})
     place = {loop: k for k, loop in enumerate(walked)}
-    operands = tuple(replace(o, index=tuple(place[i] for i in o.index)) for o in node.operands)
+    operands = tuple(o.along(place) for o in node.operands)
     small = builder.add(replace(node, operands=operands, axes=tuple(node.axes[i] for i in walked)))
     copied = Node("copy", (Operand(small, tuple(walked)),), node.axes, dtype=node.dtype, of=node.of)
     return builder.add(replace(copied, origin=node.origin))

@@ -38,16 +38,15 @@ def _key(node: Node) -> object:
 def remove_dead(graph: Graph) -> Graph:
     """Dead code: nodes from which no output is reached. Inputs and weights stay, whoever reads them."""
     live = graph.reached([*graph.outputs.values(), *graph.inputs.values(), *graph.weights.values()])
+    if len(live) == len(graph.nodes):
+        return graph
     kept = [v for v in range(len(graph.nodes)) if v in live]
     place = {old: new for new, old in enumerate(kept)}
     return _renumbered(graph, kept, place)
 
 
 def _renumbered(graph: Graph, kept: list[int], place: dict[int, int]) -> Graph:
-    nodes = tuple(
-        replace(node, operands=tuple(replace(o, value=place[o.value]) for o in node.operands))
-        for node in (graph.nodes[v] for v in kept)
-    )
+    nodes = tuple([graph.nodes[v].reading(place) for v in kept])
     inputs, weights, outputs = (
         {name: place[v] for name, v in table.items()} for table in (graph.inputs, graph.weights, graph.outputs)
     )

@@ -27,11 +27,15 @@ MAX_ROUNDS = 8
 
 
 def optimise(graph: Graph, passes: tuple[Pass, ...] = PASSES) -> Graph:
-    """All passes in order, round after round, until a round changes nothing."""
-    for _ in range(MAX_ROUNDS):
-        before = graph
-        for step in passes:
-            graph = verify(step(graph))
-        if graph.nodes == before.nodes and dict(graph.outputs) == dict(before.outputs):
+    """All passes in order, round after round, until each in turn has changed nothing."""
+    idle = 0
+    for step in passes * MAX_ROUNDS:
+        before, graph = graph, step(graph)
+        idle = idle + 1 if _is_same(before, graph) else 0
+        if idle == len(passes):
             break
-    return graph
+    return verify(graph)
+
+
+def _is_same(before: Graph, after: Graph) -> bool:
+    return after is before or (after.nodes == before.nodes and dict(after.outputs) == dict(before.outputs))

@@ -68,14 +68,14 @@ def _moved_product(builder: Builder, node: Node, window: Node, product: Node, mo
     axes = (*(window.axes[loop] for loop in walked), *(product.loops[i] for i in summed))
     inner = {i: len(node.loops) + i - rank for i in range(rank, len(product.loops))}
     left = Operand(-1, (*(along[loop] for loop in walked), *(inner[i] for i in summed)))
-    right = replace(fixed, index=tuple(inner[i] if i >= rank else along[places[i].terms[0][0]] for i in fixed.index))
+    right = fixed._replace(index=tuple(inner[i] if i >= rank else along[places[i].terms[0][0]] for i in fixed.index))
     gone = range(len(node.axes), len(node.loops))
     if not set(gone) <= set(left.index) & set(right.index):
         return None
     there = tuple(
         Place.loop(len(walked) + summed.index(i)) if i >= rank else _renumbered(places[i], place) for i in moved.index
     )
-    left = replace(left, value=builder.window(moved.value, axes, there))
+    left = left._replace(value=builder.window(moved.value, axes, there))
     reduced = (*node.reduced, *product.reduced)
     return builder.add(Node("contract", (left, right), node.axes, reduced, origin=node.origin))
 

@@ -28,7 +28,7 @@ def fit_contractions(graph: Graph, views: Mapping[int, View]) -> tuple[Graph, li
     new: list[int] = []
     known: dict[int, tuple[Size, ...]] = {}
     for old, node in graph:
-        moved = replace(node, operands=tuple(replace(o, value=new[o.value]) for o in node.operands))
+        moved = node.reading(new)
         if node.op == "contract":
             new.append(_fitted(builder, moved, lambda v: _moves(builder, v, known)))
         else:
@@ -84,6 +84,6 @@ def _multiplied(builder: Builder, node: Node) -> int:
     order = [i for i in range(len(node.loops)) if i not in order] + order
     place = {loop: k for k, loop in enumerate(order)}
     axes = tuple(node.loops[i] for i in order)
-    operands = tuple(replace(o, index=tuple(place[i] for i in o.index)) for o in node.operands)
+    operands = tuple(o.along(place) for o in node.operands)
     product = builder.add(Node("multiply", operands, axes, origin=node.origin))
     return builder.add(replace(node, op="sum", operands=(Operand(product, tuple(order)),)))

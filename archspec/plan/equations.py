@@ -6,7 +6,7 @@ from collections import Counter
 
 from archspec.diagnostics import Span
 from archspec.ir.graph import Graph, Node, Operand
-from archspec.ir.text import node_names
+from archspec.ir.text import base_name
 from archspec.ops import OPS
 from archspec.plan.groups import Group
 
@@ -28,11 +28,10 @@ def _place(span: Span) -> str:
 def short_names(graph: Graph, group: Group) -> dict[int, str]:
     """The last part of each node's name, numbered where two of the group share it."""
     involved = sorted({*group.place, *(o.value for v in group.place for o in graph.nodes[v].operands)})
-    full = node_names(graph)
     counts: Counter[str] = Counter()
     names = {}
     for value in involved:
-        base = full[value].rsplit("/", 1)[-1].split(".")[0]
+        base = base_name(graph.nodes[value]).rsplit("/", 1)[-1].split(".")[0]
         counts[base] += 1
         names[value] = base if counts[base] == 1 else f"{base}.{counts[base]}"
     return names

@@ -201,8 +201,7 @@ class _Local:
         key = (value, None)
         if key not in self.local:
             node = self.graph.nodes[value]
-            operands = tuple(replace(o, value=self.whole(o.value)) for o in node.operands)
-            self.add(key, replace(node, operands=operands))
+            self.add(key, node.reading({o.value: self.whole(o.value) for o in node.operands}))
         return self.local[key]
 
     def whole(self, value: int) -> int:
@@ -230,8 +229,7 @@ class _Straight(_Local):
             number = value in self.division.virtual and value not in self.wanted
             if is_leaf(node) or number or node.op == "delay":
                 continue
-            operands = tuple(replace(o, value=self.whole(o.value)) for o in node.operands)
-            self.add((value, None), replace(node, operands=operands))
+            self.add((value, None), node.reading({o.value: self.whole(o.value) for o in node.operands}))
         return Part(self.made({}), tuple(self.outer))
 
     def number(self, value: int) -> int:

@@ -8,16 +8,12 @@ from functools import cached_property
 from archspec.ir.graph import Graph, Node
 from archspec.ir.sizes import ZERO as _NOTHING
 from archspec.plan.contractions import fit_contractions
-from archspec.plan.equations import equations
-from archspec.plan.groups import COLUMNS, PRODUCT, SCATTER, Group, fuse, is_leaf, virtual_nodes
+from archspec.plan.emission import Emitter, Surroundings
+from archspec.plan.groups import fuse, is_leaf, virtual_nodes
 from archspec.plan.inplace import take_over
-from archspec.plan.kernel import Buffer, Call, Item, Kernel, Loop
+from archspec.plan.kernel import Call, Item, Kernel, Loop
 from archspec.plan.parts import Part, divide
 from archspec.plan.prepare import prepare
-from archspec.plan.products import product_call
-from archspec.plan.rows import columns_call, rows_call
-from archspec.plan.scalars import Scalars
-from archspec.plan.scatter import scatter_call
 from archspec.plan.storage import View, claims, is_view, views_of, whole
 from archspec.records import record, replace
 
@@ -80,8 +76,7 @@ class _Planner:
     def __init__(self, graph: Graph, into: Mapping[str, str]) -> None:
         self.graph, self.rooms = graph, list(graph.nodes)
         self.into = {graph.outputs[out]: graph.inputs[name] for out, name in into.items()}
-        self.names: dict[object, Kernel] = {}
-        self.taken: dict[str, int] = {}
+        self.emitter = Emitter()
 
     def plan(self) -> Plan:
         graph = self.graph
@@ -132,7 +127,8 @@ class _Planner:
         found |= {v: found[place] for v, place in storage.items()}
         if self.into:
             views.update({v: views[i] for v, i in self.into.items()})
-        return [self._call(graph, group, virtual, storage, found) for group in groups]
+        around = Surroundings(graph, virtual, storage, found)
+        return [self.emitter.call(group, around) for group in groups]
 
     def _fixed(self, graph: Graph, views: Mapping[int, View]) -> frozenset[int]:
         """Values whose memory is not theirs alone."""
@@ -140,37 +136,6 @@ class _Planner:
         held = {o.value for v, n in graph if is_view(graph, v) for o in n.operands}
         shared = {v for v, view in views.items() if view != whole(view.root, graph.nodes[v], graph.sizes)}
         return frozenset({*claimed, *held, *shared, *(v for v, _ in graph if is_view(graph, v))})
-
-    def _call(
-        self,
-        graph: Graph,
-        group: Group,
-        virtual: frozenset[int],
-        storage: Mapping[int, int],
-        views: Mapping[int, View],
-    ) -> Call:
-        s = Scalars(graph, group, virtual, storage, views)
-        emit = {PRODUCT: product_call, COLUMNS: columns_call, SCATTER: scatter_call}.get(group.kind, rows_call)
-        call = emit(s)
-        arguments = tuple(
-            _buffer(views[a]) if p.kind == "buffer" else a for p, a in zip(call.kernel.parameters, call.arguments, strict=True)
-        )
-        reads, writes = (tuple(dict.fromkeys(views[v].root for v in part)) for part in (call.reads, call.writes))
-        inside = tuple(graph.nodes[v] for v in group.place)
-        return Call(self._shared(call.kernel, graph, group), arguments, reads, writes, call.origin, inside)
-
-    def _shared(self, kernel: Kernel, graph: Graph, group: Group) -> Kernel:
-        """The first kernel with this structure, under a name that no other one has and with its equations."""
-        if kernel.structure not in self.names:
-            name = kernel.name
-            self.taken[name] = self.taken.get(name, 0) + 1
-            unique = name if self.taken[name] == 1 else f"{name}_{self.taken[name]}"
-            self.names[kernel.structure] = replace(kernel, name=unique, equation=equations(graph, group))
-        return self.names[kernel.structure]
-
-
-def _buffer(view: View) -> Buffer:
-    return Buffer(view.root, view.offset, view.steps, view.strides)
 
 
 def _within(view: View, time: int | None, depth: int) -> View:

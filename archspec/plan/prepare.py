@@ -39,6 +39,7 @@ def _give_rooms(graph: Graph) -> Graph:
     new: list[int] = []
     builder.specs, builder.sizes = dict(graph.specs), dict(graph.sizes)
     owned = {graph.outputs[name] for name in graph.outputs} | links
+    joined = {o.value for node in graph.nodes if node.op == "concat" for o in node.operands}
     taken: set[int] = set()
 
     def is_free(old: int) -> bool:
@@ -55,13 +56,14 @@ def _give_rooms(graph: Graph) -> Graph:
             elif node.op == "concat":
                 taken.add(operand.value)
             elif node.op == "delay":
-                value, operand = _start(builder, node, replace(operand, value=value))
+                value, operand = _start(builder, node, operand._replace(value=value))
             elif (k in strict_operands(node) and operand.value in virtual) or (
-                node.op == "reshape" and not _lies_in_order(graph, operand.value, virtual, owned)
+                node.op == "reshape" and not _lies_in_order(graph, operand.value, virtual, owned, joined)
             ):
                 value = _copy_of(builder, value)
-            operands.append(replace(operand, value=value))
-        new.append(builder.add(replace(node, operands=tuple(operands))))
+            operands.append(operand._replace(value=value))
+        changed = tuple(operands) != node.operands
+        new.append(builder.add(replace(node, operands=tuple(operands)) if changed else node))
     for name in ("inputs", "weights", "outputs"):
         setattr(builder, name, {key: new[v] for key, v in getattr(graph, name).items()})
     _link(builder, graph, new, virtual)
@@ -73,20 +75,19 @@ def _start(builder: Builder, node: Node, operand: Operand) -> tuple[int, Operand
     along = node.attribute("along")
     axes = tuple(a for k, a in enumerate(node.axes) if k != along)
     index = tuple(i - (i > along) for i in operand.index)
-    value = builder.add(Node("copy", (replace(operand, index=index),), axes, dtype=node.dtype, origin=node.origin))
+    value = builder.add(Node("copy", (operand._replace(index=index),), axes, dtype=node.dtype, origin=node.origin))
     return value, Operand(value, tuple(k for k in range(len(node.axes)) if k != along))
 
 
-def _lies_in_order(graph: Graph, value: int, virtual: frozenset[int], owned: set[int]) -> bool:
-    """Whether the elements of a value lie one after another in memory of its own."""
+def _lies_in_order(graph: Graph, value: int, virtual: frozenset[int], owned: set[int], joined: set[int]) -> bool:
+    """Whether the elements of a value lie one after another in memory of its own; `joined` are parts of a `concat`."""
     node = graph.nodes[value]
     if node.op == "reshape":
-        return _lies_in_order(graph, node.operands[0].value, virtual, owned)
+        return _lies_in_order(graph, node.operands[0].value, virtual, owned, joined)
     if is_leaf(node) or node.op == "concat":
         return True
-    readers = [n for n in graph.nodes if n.op == "concat" and any(o.value == value for o in n.operands)]
     computed = OPS[node.op].kind in COMPUTED and value not in virtual and not is_view(graph, value)
-    return computed and value not in owned and not readers
+    return computed and value not in owned and value not in joined
 
 
 def _link(builder: Builder, graph: Graph, new: list[int], virtual: frozenset[int]) -> None:

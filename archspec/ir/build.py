@@ -330,12 +330,14 @@ def rebuild(graph: Graph, rewrite: Rewrite) -> Graph:
     builder = Builder()
     builder.specs, builder.sizes = dict(graph.specs), dict(graph.sizes)
     new: list[int] = []
-    for node in graph.nodes:
+    unmoved = True
+    for old, node in enumerate(graph.nodes):
         builder.origin = node.origin
-        moved = node.reading(new)
-        value = rewrite(builder, moved, tuple([o.value for o in moved.operands]))
+        moved = node if unmoved else node.reading(new)
+        value = rewrite(builder, moved, tuple([v for v, _ in moved.operands]))
         new.append(builder.add(moved) if value is None else value)
-    if new == list(range(len(builder.nodes))) and all(map(is_, builder.nodes, graph.nodes)):
+        unmoved = unmoved and new[old] == old
+    if unmoved and all(map(is_, builder.nodes, graph.nodes)):
         return graph
     builder.origin = NOWHERE
     builder.inputs = {name: new[v] for name, v in graph.inputs.items()}

@@ -18,6 +18,7 @@ The links close circles; everything else reads only what comes before it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -34,7 +35,7 @@ class Operand(NamedTuple):
     tuples, which are made and compared faster than records."""
 
     value: int
-    index: tuple[int, ...]
+    index: tuple[int, ...]  # type: ignore[assignment]  # a tuple's method of this name is not missed
 
     def along(self, place: Sequence[int] | Mapping[int, int]) -> Operand:
         """The same read along other loops: `place` has the new number of each."""
@@ -184,12 +185,14 @@ class Graph:
                     stack.append(self.links[value])
         return found
 
-    def uses(self) -> dict[int, list[int]]:
+    @cached_property
+    def uses(self) -> tuple[Sequence[int], ...]:
         """For each node the nodes that read it, in order."""
-        readers: dict[int, list[int]] = {i: [] for i in range(len(self.nodes))}
+        readers: tuple[list[int], ...] = tuple([[] for _ in self.nodes])
         for i, node in enumerate(self.nodes):
-            for value in dict.fromkeys(o.value for o in node.operands):
-                readers[value].append(i)
+            for value, _ in node.operands:
+                if not readers[value] or readers[value][-1] != i:
+                    readers[value].append(i)
         return readers
 
     def __iter__(self) -> Iterator[tuple[int, Node]]:

@@ -32,9 +32,9 @@ def forward_copies(graph: Graph) -> Graph:
             return _window_through(builder, node)
         if node.op in IMPLICIT:
             return None
-        changed = tuple(_through(builder, o) for o in node.operands)
-        if changed == node.operands:
+        if not any(builder.nodes[v].op in TRANSPARENT for v in operands):
             return _identity(builder, node)
+        changed = tuple(_through(builder, o) for o in node.operands)
         moved = replace(node, operands=changed)
         if node.op != "copy" and not _covers(moved):
             return _copied_later(builder, moved) if OPS[node.op].kind == "map" else None
@@ -46,11 +46,10 @@ def forward_copies(graph: Graph) -> Graph:
 
 def _read_once(graph: Graph) -> frozenset[int]:
     """The copies of contractions that nothing else reads."""
-    readers = graph.uses()
     kept = set(graph.outputs.values()) | set(graph.links.values())
-    copies = (v for v, n in graph if n.op == "copy" and graph.nodes[n.operands[0].value].op == "contract")
-    sources = {v: graph.nodes[v].operands[0].value for v in copies}
-    return frozenset(v for v, s in sources.items() if len(readers[s]) == 1 and s not in kept)
+    sources = {v: n.operands[0].value for v, n in graph if n.op == "copy"}
+    products = {v: s for v, s in sources.items() if graph.nodes[s].op == "contract" and s not in kept}
+    return frozenset(v for v, s in products.items() if len(graph.uses[s]) == 1)
 
 
 def _turned_contraction(builder: Builder, node: Node) -> int | None:

@@ -19,10 +19,12 @@ def reshape_later(graph: Graph) -> Graph:
     """Moves reshapes of what a kernel computes as it goes behind the maps that alone read them."""
     if not any(node.op == "reshape" for node in graph.nodes):
         return graph
-    readers = graph.uses()
+    readers = graph.uses
     kept = set(graph.outputs.values()) | set(graph.links.values())
-    once = {v for v in readers if len(readers[v]) == 1 and v not in kept}
+    once = {v for v, by in enumerate(readers) if len(by) == 1 and v not in kept}
     moving = {v for v in once if graph.nodes[v].op == "reshape" and _is_computed(graph, v, once)}
+    if not moving:
+        return graph
     olds = count()
 
     def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:

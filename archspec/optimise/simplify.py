@@ -16,6 +16,8 @@ def fold_constants(graph: Graph) -> Graph:
     """f(constants)  ->  constant; a size that is known becomes its number."""
 
     def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
+        if node.axes:  # a filled tensor costs memory
+            return None
         if node.op == "size":
             known = node.attribute("size").evaluate(builder.sizes)
             return None if known is None else builder.constant(float(known))
@@ -25,14 +27,14 @@ def fold_constants(graph: Graph) -> Graph:
 
 
 def _folded(builder: Builder, node: Node) -> int | None:
-    """The value of an elementwise op of constants. Only where no axis is involved: a filled tensor costs memory."""
-    import numpy as np
-
+    """The value of an elementwise op of constants."""
     reference = OPS[node.op].reference
     sources = [builder.node(o.value) for o in node.operands]
-    constant = sources and all(s.op == "constant" for s in sources) and not node.axes
+    constant = sources and all(s.op == "constant" for s in sources)
     if OPS[node.op].kind != "map" or not constant or reference is None:
         return None
+    import numpy as np
+
     with np.errstate(all="ignore"):
         value = reference(np, *(np.asarray(s.attribute("value")) for s in sources))
     return builder.constant(value.item() if hasattr(value, "item") else value, node.dtype)
@@ -81,15 +83,15 @@ def _neutral(value: float, sides: tuple[int, ...]) -> Rule:
 
 def _minus_one(builder: Builder, node: Node) -> int | None:
     """x * -1  ->  -x."""
-    _, (a, b) = _terms(builder, node)
-    if _constant(builder, node.operands[1]) == -1.0:
-        return (-a).value
-    return (-b).value if _constant(builder, node.operands[0]) == -1.0 else None
+    for side in (1, 0):
+        if _constant(builder, node.operands[side]) == -1.0:
+            _, terms = _terms(builder, node)
+            return (-terms[1 - side]).value
+    return None
 
 
 def _merge_factors(builder: Builder, node: Node) -> int | None:
     """(x * c) * d  ->  x * (c * d) for constants c and d."""
-    loops, terms = _terms(builder, node)
     for inner, outer in ((0, 1), (1, 0)):
         d = _constant(builder, node.operands[outer])
         source = builder.node(node.operands[inner].value)
@@ -98,9 +100,8 @@ def _merge_factors(builder: Builder, node: Node) -> int | None:
         for k in (0, 1):
             c = _constant(builder, source.operands[k])
             if c is not None:
-                rest = source.operands[1 - k]
-                index = tuple(terms[inner].index[i] for i in rest.index)
-                return (loops.term(rest.value, index) * (c * d)).value
+                rest = source.operands[1 - k].along(node.operands[inner].index)
+                return (Loops(builder, node.loops).term(*rest) * (c * d)).value
     return None
 
 
@@ -110,9 +111,10 @@ def _scalar_divisor(builder: Builder, node: Node) -> int | None:
     Not for a sum along a row: it is divided once a row, and a mean must be exact where it can be, since x - mean(x) has
     only its last digits left when x is large.
     """
-    _, (a, b) = _terms(builder, node)
-    if b.index or not a.index or _is_constant(builder, a.value) or builder.node(a.value).reduced:
+    above, below = node.operands
+    if below.index or not above.index or _is_constant(builder, above.value) or builder.node(above.value).reduced:
         return None
+    _, (a, b) = _terms(builder, node)
     return (a * (1.0 / b)).value
 
 
@@ -131,23 +133,21 @@ def _plain(node: Node) -> bool:
 
 def _add_negated(builder: Builder, node: Node) -> int | None:
     """a + -b  ->  a - b,  -a + b  ->  b - a."""
-    loops, terms = _terms(builder, node)
     for k in (1, 0):
-        source = builder.node(terms[k].value)
+        source = builder.node(node.operands[k].value)
         if source.op == "negate":
-            index = tuple(terms[k].index[i] for i in source.operands[0].index)
-            return (terms[1 - k] - loops.term(source.operands[0].value, index)).value
+            loops, terms = _terms(builder, node)
+            return (terms[1 - k] - loops.term(*source.operands[0].along(terms[k].index))).value
     return None
 
 
 def _subtract_negated(builder: Builder, node: Node) -> int | None:
     """a - -b  ->  a + b."""
-    loops, (a, b) = _terms(builder, node)
-    source = builder.node(b.value)
+    source = builder.node(node.operands[1].value)
     if source.op != "negate":
         return None
-    index = tuple(b.index[i] for i in source.operands[0].index)
-    return (a + loops.term(source.operands[0].value, index)).value
+    loops, (a, b) = _terms(builder, node)
+    return (a + loops.term(*source.operands[0].along(b.index))).value
 
 
 def _power(builder: Builder, node: Node) -> int | None:

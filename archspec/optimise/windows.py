@@ -22,10 +22,10 @@ def read_windows_in_place(graph: Graph) -> Graph:
     """Products of windows in the forms above, where the steps of the windows are whole."""
     if not any(node.op == "window" for node in graph.nodes):
         return graph
-    readers = graph.uses()
+    readers = graph.uses
     kept = set(graph.outputs.values()) | set(graph.links.values())
-    once = {v for v in readers if len(readers[v]) == 1 and v not in kept}
-    multiplied = {v for v in readers if any(graph.nodes[r].op == "contract" for r in readers[v])}
+    once = {v for v, by in enumerate(readers) if len(by) == 1 and v not in kept}
+    multiplied = {v for v, by in enumerate(readers) if any(graph.nodes[r].op == "contract" for r in by)}
     olds = count()
 
     def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:

@@ -124,7 +124,7 @@ class _Fusion:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.virtual = virtual_nodes(graph)
-        self.uses = graph.uses()
+        self.uses = graph.uses
         self.views = frozenset(v for v in range(len(graph.nodes)) if is_view(graph, v))
         self.readers: dict[int, list[Group]] = {}
         self.groups: list[Group] = []

@@ -73,7 +73,7 @@ class _Division:
     def _sink(self) -> None:
         """Maps that only one loop reads, step by step, are computed in it: what they read is there, what they give is not
         stored for all steps."""
-        readers = self.graph.uses()
+        readers = self.graph.uses
         outputs = set(self.graph.outputs.values())
         for value in range(len(self.graph.nodes) - 1, -1, -1):
             node = self.graph.nodes[value]

@@ -105,7 +105,7 @@ class _Writer:
 
     def _readers(self) -> list[int]:
         """How often each value is read, through what is written where it is read."""
-        graph, uses = self.graph, self.graph.uses()
+        graph, uses = self.graph, self.graph.uses
         counts = [0] * len(graph.nodes)
         for value in range(len(graph.nodes) - 1, -1, -1):
             readers = [u for u in uses[value] if u in self.live]

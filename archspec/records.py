@@ -172,12 +172,13 @@ def is_record(value: object) -> bool:
 
 def replace(record: T, **changes: Any) -> T:
     """The same record with some attributes changed."""
-    cls, values = type(record), record.__dict__
-    if len(values) == len(fields(record)) and changes.keys() <= values.keys() and cls.__record_plain__:  # type: ignore[attr-defined]
+    cls, values, names = type(record), record.__dict__, fields(record)
+    if cls.__record_plain__:  # type: ignore[attr-defined]
         made = object.__new__(cls)
         made.__dict__.update(values, **changes)
-        return made
-    return cls(**{f.name: values[f.name] for f in fields(record)} | changes)
+        if len(made.__dict__) == len(names):  # no name that it has not, no value that was cached beside
+            return made
+    return cls(**{f.name: values[f.name] for f in names} | changes)
 
 
 def as_dict(record: Any) -> dict[str, Any]:

@@ -240,8 +240,8 @@ class Loops:
         """An elementwise op over the union of the terms' loops."""
         used = sorted({loop for t in terms for loop in t.index})
         place = {loop: k for k, loop in enumerate(used)}
-        operands = tuple(Operand(t.value, tuple(place[i] for i in t.index)) for t in terms)
-        axes = tuple(self.axes[loop] for loop in used)
+        operands = tuple([Operand(t.value, tuple([place[i] for i in t.index])) for t in terms])
+        axes = tuple([self.axes[loop] for loop in used])
         kind = dtype or result_dtype(op, [t.node.dtype for t in terms])
         of = terms[0].node.of if kind == INT and terms else None
         node = Node(op, operands, axes, dtype=kind, of=of, attributes=tuple(sorted(attributes.items())))

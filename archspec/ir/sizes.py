@@ -105,11 +105,13 @@ class Size:
         """The number where no symbol is left, else None."""
         return sum(c for _, c in self.terms) if not self.symbols else None
 
-    def __str__(self) -> str:
-        if not self.terms:
-            return "0"
+    @cached_property
+    def text(self) -> str:
         text = " + ".join(_term_text(m, c) for m, c in sorted(self.terms, key=lambda t: (-len(t[0]), t)))
-        return text.replace(" + -", " - ").replace(" ", "")
+        return text.replace(" + -", " - ").replace(" ", "") or "0"
+
+    def __str__(self) -> str:
+        return self.text
 
 
 _ONE = (((), 1),)
@@ -235,7 +237,7 @@ class Axis:
         return Axis(Size.symbol(name), ragged)
 
     def __str__(self) -> str:
-        return str(self.size)
+        return self.size.text
 
 
 def product(axes: Iterable[Axis]) -> Size:
@@ -245,4 +247,4 @@ def product(axes: Iterable[Axis]) -> Size:
 
 def shape_text(axes: Iterable[Axis]) -> str:
     """`[B, T, 4*H]`, as messages show a shape."""
-    return f"[{', '.join(str(a) for a in axes)}]"
+    return f"[{', '.join([a.size.text for a in axes])}]"

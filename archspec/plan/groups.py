@@ -19,6 +19,7 @@ that takes only maps on what is stored anyway.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 from archspec.ir.build import COMPARISONS
 from archspec.ir.graph import Graph, Node, Operand
@@ -80,16 +81,20 @@ def is_leaf(node: Node) -> bool:
 
 def strict_operands(node: Node) -> tuple[int, ...]:
     """The operands that must lie in memory before a kernel begins: it reads them at other points than it is at."""
-    kind = OPS[node.op].kind
-    if kind in ("contract", "scatter", "view", "join", "delay"):
-        return tuple(range(len(node.operands)))
-    return {"window": (0,), "gather": (1,)}.get(node.op, ())
+    return _strict(node.op, len(node.operands))
+
+
+@cache
+def _strict(op: str, count: int) -> tuple[int, ...]:
+    if OPS[op].kind in ("contract", "scatter", "view", "join", "delay"):
+        return tuple(range(count))
+    return {"window": (0,), "gather": (1,)}.get(op, ())
 
 
 def loose_operands(node: Node) -> tuple[Operand, ...]:
     """The operands that a kernel may compute as it goes."""
     strict = strict_operands(node)
-    return tuple(o for k, o in enumerate(node.operands) if k not in strict)
+    return tuple([o for k, o in enumerate(node.operands) if k not in strict]) if strict else node.operands
 
 
 def own_loops(node: Node) -> tuple[Axis, ...]:
@@ -305,36 +310,40 @@ class _Fusion:
         if not self._spread_places(group, chain, partial):
             return None
         for v in reversed(chain):
+            before = len(partial[v])
             if not self._complete(group, own_loops(self.graph.nodes[v]), partial[v]):
                 return None
-            if not self._spread_places(group, chain, partial):
+            if len(partial[v]) > before and not self._spread_places(group, chain, partial):
                 return None
         return {v: tuple(partial[v][i] for i in range(len(own_loops(self.graph.nodes[v])))) for v in chain}
 
     def _spread_places(self, group: Group, chain: list[int], partial: dict[int, dict[int, int]]) -> bool:
         """Carries what is known along operands, both ways, until nothing changes; False on a contradiction."""
+        tied = [
+            (partial[v], index, below)
+            for v in chain
+            for value, index in loose_operands(self.graph.nodes[v])
+            if (below := self._known(group, value, partial)) is not None
+        ]
         changed = True
         while changed:
             changed = False
-            for v in chain:
-                for operand in loose_operands(self.graph.nodes[v]):
-                    for k, loop in enumerate(operand.index):
-                        below = self._known(group, operand.value, k, partial)
-                        above = partial[v].get(loop)
-                        if below is not None and above is not None and below != above:
+            for above, index, below in tied:
+                for k, loop in enumerate(index):
+                    if loop in above and k in below:
+                        if above[loop] != below[k]:
                             return False
-                        if below is not None and above is None:
-                            partial[v][loop] = below
-                            changed = True
-                        elif above is not None and below is None and operand.value in partial:
-                            partial[operand.value][k] = above
-                            changed = True
+                    elif k in below:
+                        above[loop], changed = below[k], True
+                    elif loop in above:
+                        below[k], changed = above[loop], True
         return True
 
-    def _known(self, group: Group, value: int, k: int, partial: dict[int, dict[int, int]]) -> int | None:
+    def _known(self, group: Group, value: int, partial: dict[int, dict[int, int]]) -> dict[int, int] | None:
+        """The loops along the axes of what a node of the chain reads, as far as they are known; None where they are free."""
         if value in partial:
-            return partial[value].get(k)
-        return group.place[value][k] if value in group.place and value not in self.virtual else None
+            return partial[value]
+        return dict(enumerate(group.place[value])) if value in group.place and value not in self.virtual else None
 
     def _complete(self, group: Group, loops: tuple[Axis, ...], places: dict[int, int]) -> bool:
         """Gives the loops that are still open the space's unused loops with the same axis, in order."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from archspec.ir.sizes import ONE, ZERO, Axis, Size, product
+from archspec.ir.sizes import ONE, ZERO, Axis, Size
 from archspec.records import record
 
 
 def strides(axes: Sequence[Axis], sizes: Mapping[str, int]) -> tuple[Size, ...]:
     """How many elements apart neighbours along each axis lie, the last axis being contiguous."""
-    return tuple(product(axes[k + 1 :]).known(sizes) for k in range(len(axes)))
+    found, points = [], ONE
+    for axis in reversed(axes):
+        found.append(points.known(sizes))
+        points = axis.size * points
+    return tuple(reversed(found))
 
 
 @record

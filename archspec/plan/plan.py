@@ -39,7 +39,8 @@ class Plan:
     @cached_property
     def kernels(self) -> tuple[Kernel, ...]:
         """The different kernels, each once."""
-        return tuple({call.kernel.structure: call.kernel for call in self.calls}.values())
+        distinct = {id(call.kernel): call.kernel for call in self.calls}.values()
+        return tuple({kernel.structure: kernel for kernel in distinct}.values())
 
     @cached_property
     def lifetimes(self) -> dict[int, tuple[int, int]]:

@@ -141,7 +141,7 @@ class Drawing:
 
 def _fields(drawing: Drawing) -> dict[str, Any]:
     parts = ("boxes", "nodes", "edges")
-    views = [{**as_dict(view), **{part: _all(getattr(view, part)) for part in parts}} for view in drawing.views]
+    views = [{"name": v.name, "title": v.title, **{part: _all(getattr(v, part)) for part in parts}} for v in drawing.views]
     arena = None if drawing.arena is None else {**as_dict(drawing.arena), "sizes": dict(drawing.arena.sizes)}
     return {"title": drawing.title, "views": views, "arena": arena}
 

@@ -33,16 +33,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _lighten()
     try:
         options = _parser().parse_args(arguments)
-        return int(options.action(options))
+        code = int(options.action(options))
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
     except ArchError as error:
         print(error, file=sys.stderr)
         return _exit_code(error)
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return INTERRUPTED
+    except MemoryError:
+        print(ArchError(Diagnostic("R07", "there is not enough memory")), file=sys.stderr)
+        return FAILED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return DONE
+    except OSError as error:
+        _drop_output()
+        what = f"`{error.filename}`" if error.filename else "the output"
+        print(ArchError(Diagnostic("R05", f"cannot read or write {what}: {error.strerror}")), file=sys.stderr)
+        return FAILED
+
+
+def _drop_output() -> None:
+    """Lets what is left of the output go nowhere: Python writes it once more when it ends."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _lighten() -> None:

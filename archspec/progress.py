@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 INTERVAL_SECONDS = 0.1
+CLEAR = "\r\033[K"
 
 
 class Console:
-    """Tells people on stderr how a run goes."""
+    """Tells people on stderr how a run goes. Where nobody can hear it, on a full disk or a closed stderr, the run goes on."""
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
-        self.moving = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self.moving = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self.started = time.perf_counter()
         self.last = 0.0
         self.done = 0
@@ -41,15 +43,18 @@ class Console:
         self._say(line)
 
     def _move(self, text: str) -> None:
-        sys.stderr.write(f"\r\033[K{text}")
-        sys.stderr.flush()
+        self._write(f"{CLEAR}{text}")
 
     def _say(self, text: str) -> None:
         if self.quiet:
             return
-        if self.moving:
-            sys.stderr.write("\r\033[K")
-        print(text, file=sys.stderr, flush=True)
+        self._write(f"{CLEAR if self.moving else ''}{text}\n")
+
+    def _write(self, text: str) -> None:
+        if sys.stderr is not None:
+            with suppress(OSError):
+                sys.stderr.write(text)
+                sys.stderr.flush()
 
 
 def clock(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from support import REPOSITORY, command_environment
 import archspec as package
 from archspec.cli import main
 
+COMMAND = (sys.executable, "-m", "archspec")
 DIGITS = REPOSITORY / "specs" / "digits.arch"
 FILES = {"spec.arch", "settings.json", "data.json", "metrics.jsonl", "weights.safetensors", "examples.json", "report.html"}
 SMALL = """
@@ -139,6 +141,26 @@ def test_a_closed_pipe_is_no_error(small):
 
 
 # --- what is printed where -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no /dev/full")
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_output_that_cannot_be_written(small, buffered):
+    environment = {**command_environment(), "PYTHONUNBUFFERED": buffered}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*COMMAND, "show", "small.arch"], cwd=small, env=environment, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 1
+    assert done.stderr == "error[R05]: cannot read or write the output: No space left on device\n"
+
+
+@pytest.mark.parametrize("nobody_hears", ["2>&-", "2>/dev/full"])
+def test_a_run_goes_on_where_nobody_can_hear_it(small, nobody_hears):
+    line = f"{shlex.join(COMMAND)} run small.arch {nobody_hears}"
+    done = subprocess.run(line, cwd=small, env=command_environment(), capture_output=True, text=True, shell=True)
+    assert done.returncode == 0
+    assert "saved in runs/small/1" in done.stdout
 
 
 def test_the_result_goes_to_stdout_and_the_rest_to_stderr(archspec, small):

@@ -32,8 +32,12 @@ class Native:
 
 
 def aligned(nbytes: int) -> NDArray[np.uint8]:
-    """Zeroed bytes that start at a cache line."""
-    raw = np.zeros(nbytes + LINE, np.uint8)
+    """Zeroed bytes that start at a cache line. Raises ArchError where there is not as much memory."""
+    try:
+        raw = np.zeros(nbytes + LINE, np.uint8)
+    except MemoryError:
+        hints = ("smaller axes, or fewer rows in a batch, take less",)
+        raise ArchError(Diagnostic("R07", f"there is no memory for {nbytes / 1e9:,.1f} GB", hints=hints)) from None
     start = -raw.ctypes.data % LINE
     return raw[start : start + nbytes]
 

@@ -10,6 +10,7 @@ import pytest
 
 from archspec.diagnostics import ArchError
 from archspec.runtime.program import Program
+from archspec.runtime.stage import aligned
 from archspec.spec import loads
 
 TEXT = """
@@ -227,3 +228,8 @@ def test_a_size_that_contradicts_the_spec() -> None:
     with pytest.raises(ArchError) as error:
         loads("dim B, F = 3\nmodel net(x[B,F]) -> z[B] {\n  z = sum[F](x)\n}\n").compile({"F": 5})
     assert [d.message for d in error.value.diagnostics] == ["the spec says F = 3, the data or caller 5"]
+
+
+def test_memory_that_there_is_not() -> None:
+    with pytest.raises(ArchError, match=r"error\[R07\]: there is no memory for 1,152,921,504.6 GB\nhint: smaller axes"):
+        aligned(2**60)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ from archspec.runtime.stage import Array, Bound, Stage
 from archspec.runtime.table import written_arrays
 from archspec.runtime.weights import Layout, Weights
 
+Call = TypeVar("Call", bound=Callable[..., Any])
 NORM_PIECE = 1 << 16  # elements that are squared at once, in double precision
 
 
@@ -54,12 +57,24 @@ class Pace:
     scalars: Callable[[int], Mapping[str, float]]
 
 
+def in_turn(call: Call) -> Call:
+    """A method that one thread runs at a time: all calls of a program work in the same memory."""
+
+    @wraps(call)
+    def taking_turns(self: Program, *args: Any, **kwargs: Any) -> Any:
+        with self._turn:
+            return call(self, *args, **kwargs)
+
+    return cast(Call, taking_turns)
+
+
 class Program:
     """One model, compiled. Made by `Spec.compile`.
 
     Methods take the model's inputs by name, `x=…`, as arrays whose axes are those of the spec; the batch may have any
     size. An input over a ragged axis T is a list of rows of different lengths, or one padded array with the lengths of its
-    rows as `T=…`; without them all rows are full. All errors in them are `ArchError`s.
+    rows as `T=…`; without them all rows are full. All errors in them are `ArchError`s. They may be called from several
+    threads of Python, and take turns.
     """
 
     def __init__(
@@ -81,16 +96,19 @@ class Program:
         self._made: dict[str, Stage] = {}
         self._carried: dict[str, Array] = {}
         self._plain: dict[int, bool] = {}
+        self._turn = threading.RLock()
         self.keep: object = None
         self.measures: Callable[[], Measures] | None = None
 
     # --- what users call --------------------------------------------------------------------------------------
 
+    @in_turn
     def forward(self, **inputs: Any) -> dict[str, Array]:
         """The model's outputs by name, in evaluation mode."""
         bound = self._run("forward", inputs)
         return {name: bound.outputs[name].copy() for name in self.results}
 
+    @in_turn
     def outputs(self, names: Sequence[str], **inputs: Any) -> dict[str, Array]:
         """Outputs of the graph by name, in evaluation mode: the model's, `loss`, `metric:NAME`, `watch:NAME`."""
         bound = self._bind(self._outputs_stage(names), inputs)
@@ -110,10 +128,12 @@ class Program:
         """The loss of the `train` section for one batch, in evaluation mode."""
         return self.figures(**inputs)["loss"]
 
+    @in_turn
     def figures(self, **inputs: Any) -> dict[str, float]:
         """The loss and the metrics of one batch, in evaluation mode."""
         return _figures(self._run("loss", inputs))
 
+    @in_turn
     def gradient(self, **inputs: Any) -> tuple[float, dict[str, Array]]:
         """The loss and its gradient by weight, in training mode: dropout is that of the coming step."""
         bound = self._run("train", inputs)
@@ -124,6 +144,7 @@ class Program:
         }
         return float(bound.outputs["loss"]), gradients
 
+    @in_turn
     def step(self, **inputs: Any) -> float:
         """One update of the weights by the optimiser; returns the loss before it."""
         bound = self._bind(self._stage("train"), inputs)
@@ -136,6 +157,7 @@ class Program:
 
     # --- batches of rows, for training loops ----------------------------------------------------------------------
 
+    @in_turn
     def step_rows(self, arrays: Mapping[str, Any], rows: NDArray[np.int64]) -> float:
         """One update on some rows of arrays that `check_arrays` has made; returns the loss.
 
@@ -151,6 +173,7 @@ class Program:
         self._finish_step(bound)
         return loss
 
+    @in_turn
     def figures_rows(self, arrays: Mapping[str, Any], rows: NDArray[np.int64]) -> dict[str, float]:
         """The loss and the metrics of some rows, in evaluation mode."""
         bound = self._take(self._stage("loss"), arrays, rows)
@@ -158,6 +181,7 @@ class Program:
         self._carry(bound)
         return _figures(bound)
 
+    @in_turn
     def outputs_rows(self, names: Sequence[str], arrays: Mapping[str, Any], rows: NDArray[np.int64]) -> dict[str, Array]:
         """Outputs of the graph by name for some rows, in evaluation mode."""
         bound = self._take(self._outputs_stage(names), arrays, rows)
@@ -234,6 +258,7 @@ class Program:
         """The same of the last `step`: what clipping has worked out, where it did."""
         return float(self._scalars["norm"][0]) if self._stages.norm is not None else self.gradient_norm()
 
+    @in_turn
     def close(self) -> None:
         """Ends the program's threads."""
         self._executor.close()
@@ -264,6 +289,7 @@ class Program:
         names = ("train", "norm", "update") if self._stages.norm is not None else ("train", "update")
         return {name: self._stage(name) for name in names}
 
+    @in_turn
     def prepare(self, *names: str, outputs: Sequence[Sequence[str]] = ()) -> None:
         """Compiles stages, and those that give some outputs, now instead of at their first use."""
         for name in names:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -233,3 +234,14 @@ def test_a_size_that_contradicts_the_spec() -> None:
 def test_memory_that_there_is_not() -> None:
     with pytest.raises(ArchError, match=r"error\[R07\]: there is no memory for 1,152,921,504.6 GB\nhint: smaller axes"):
         aligned(2**60)
+
+
+def test_threads_of_python_take_turns(one: Program) -> None:
+    batches = [batch(3000, seed)["x"] for seed in range(4)]
+    alone = [one.forward(x=x)["z"] for x in batches]
+
+    def often(number: int) -> list[bool]:
+        return [np.array_equal(one.forward(x=batches[number])["z"], alone[number]) for _ in range(40)]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(map(all, pool.map(often, range(4))))

@@ -71,8 +71,10 @@ def _elementwise(name: str, positional: Positional, span: Span, scope: Scope) ->
     if len(numbers) == len(values) and name in arithmetic.FUNCTIONS:
         return arithmetic.number_function(name, numbers, span)
     for value, place in positional:
-        if not isinstance(value, Num | Tensor):
+        if not isinstance(value, Num | Tensor | Truth):
             raise ArchError(Diagnostic("S09", f"`{name}` needs a tensor or a number, not {kind_of(value)}", place))
+    if name == "number" and isinstance(values[0], Truth) and values[0].value is not None:
+        return Num.integer(int(values[0].value))
     return combine(name, values, span, scope)
 
 

@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from interpreted import Interpreted
 from numerics_helpers import compiled, randomise
+
+import archspec
 
 # Reads words forward, looks at them with attention, and judges every place.
 MODEL = """
@@ -168,3 +171,30 @@ def test_the_name_of_a_width_does_not_matter(layer):
     assert other == pytest.approx(loss, rel=1e-13)
     for path, slope in slopes.items():
         np.testing.assert_allclose(found[path], slope, 1e-12, 1e-15, err_msg=path)
+
+
+@pytest.mark.parametrize("flag", [True, False])
+def test_truth_values_that_are_known_stand_where_tensors_of_them_do(flag):
+    """`valid[D]` is one where nothing is left out, so that a block need not ask."""
+    spec = archspec.loads(
+        """
+        let flag = true
+        dim B, D
+        block inside(x[..,D]) -> y[..,D] {
+          y = where(valid[D], x, 0)
+        }
+        model m(x[B,D]) -> (chosen[B,D], scaled[B,D], whole[B,D], wide[B, 3 + number(flag)]) {
+          chosen = where(flag, x, 2 * x)
+          scaled = x * number(flag and not D == 3)
+          whole = inside(x)
+          wide[b, i in 3 + number(flag)] = x[b,0] * (i + 1)
+        }
+        """,
+        set={"flag": flag},
+    )
+    x = np.random.default_rng(0).normal(size=(2, 4))
+    found = Interpreted(spec, D=4).forward(x=x)
+    np.testing.assert_array_equal(found["chosen"], x if flag else 2 * x)
+    np.testing.assert_array_equal(found["scaled"], x * flag)
+    np.testing.assert_array_equal(found["whole"], x)
+    np.testing.assert_array_equal(found["wide"], x[:, :1] * (np.arange(3 + flag) + 1))

@@ -72,6 +72,13 @@ def test_failed_while_running(archspec, small):
     assert not (small / "out" / "weights.safetensors").exists()
 
 
+def test_what_is_not_finite_is_named(archspec, small):
+    changed(small, "cross_entropy(z, y)", "mean(log(z - 100))")
+    process = archspec("run", "changed.arch", cwd=small)
+    assert process.returncode == 1
+    assert process.stderr.splitlines()[-5:-3] == ["error[R04]: step 1: `train/loss` is not finite", "  --> changed.arch:14:13"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

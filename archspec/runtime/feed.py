@@ -38,7 +38,9 @@ def copied(name: str, array: Array, place: Array) -> None:
         with np.errstate(over="raise"):
             place[...] = array
     except FloatingPointError:
-        raise bad_input(name, f"holds numbers that are too large for {place.dtype}") from None
+        message = f"the input `{name}` holds numbers that are too large for {place.dtype}"
+        hints = ("scale them, as `standardize` does, or compute in double precision: f64",)
+        raise ArchError(Diagnostic("R02", message, hints=hints)) from None
 
 
 def converted(name: str, array: Array, dtype: np.dtype[Any]) -> Array:

@@ -233,7 +233,7 @@ class Program:
             self._executor.run(Table(bound.rows[i : i + 1]))
             if not all(np.isfinite(array).all() for array in written_arrays(stage, bound.sizes, bound.rows[i], call)):
                 origin = call.origin
-                message = f"step {t}: `{origin.full_name or call.kernel.name}` is not finite"
+                message = f"step {t}: `{origin.full_name.rstrip('/') or call.kernel.name}` is not finite"
                 return ArchError(Diagnostic("R04", message, origin.span, hints=hints))
         return ArchError(Diagnostic("R04", f"step {t}: the loss is not finite", hints=hints))
 

@@ -172,7 +172,8 @@ class _Products:
         """One counter for a class of loops, taken apart where the maps on the result walk them apart."""
         s = self.s
         name = s.names.new(wanted)
-        loops = tuple(i for i in loops if s.extents[i] != ONE)  # a loop of one point moves nothing
+        s.counters.update((i, ()) for i in loops if s.extents[i] == ONE)  # a loop of one point stays at its 0
+        loops = tuple(i for i in loops if s.extents[i] != ONE)
         runs = merge(loops, s.extents, self._relevant(loops))
         if len(runs) <= 1:
             for run in runs:

@@ -79,6 +79,23 @@ def test_the_kernels_run_as_python_compute_what_the_unoptimised_graph_says(examp
         assert_same(run(graph, inputs, weights, threads, seed=2), interpret(meaning, inputs, weights, seed=2))
 
 
+@pytest.mark.parametrize("line", ["t + a", "where(t > 0, 1, a)", "where(k > 0, a, 2 * a)", "a * number(k == t)"])
+@pytest.mark.parametrize(("steps", "width"), [(1, 1), (1, 3), (3, 1)])
+def test_positions_along_an_axis_of_one_point_beside_a_product(line, steps, width):
+    equation = line.replace("a", "sum[d](x[b,t,d] * W[d,k])")
+    text = f"""
+      dim B, T = {steps}, D = 2, H = {width}
+      model m(x[B,T,D]) -> z[B,T,H] {{
+        weight W[D,H]
+        z[b,t,k] = {equation}
+      }}
+      train {{ loss = mean(z^2) }}
+    """
+    stages = spec_of(text).stages()
+    inputs, weights = {"x": np.random.default_rng(0).normal(size=(2, steps, 2))}, weights_of(stages.backward)
+    assert_same(run(stages.optimised, inputs, weights, 2), interpret(stages.backward, inputs, weights))
+
+
 def outcome(program, inputs):
     loss, gradient = program.gradient(**inputs)
     return {"loss": loss, **{f"gradient:{path}": value for path, value in gradient.items()}}

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from archspec.ir.graph import Graph, Node, Operand, Place
 from archspec.ir.sizes import Axis
 from archspec.ops import OPS
-from archspec.plan.groups import is_leaf, virtual_nodes
+from archspec.plan.groups import is_leaf, strict_operands, virtual_nodes
 from archspec.plan.storage import claims, is_view, sources
 from archspec.records import field, record, replace
 
@@ -62,13 +62,15 @@ class _Division:
         self.virtual = virtual_nodes(graph)
         self.claimed = claims(graph)
         self.views = frozenset(v for v in range(len(graph.nodes)) if is_view(graph, v))
-        self.circles = [_circle(graph, nodes) for nodes in _strongly_connected(graph)]
+        self.strict = frozenset(n.operands[k].value for n in graph.nodes for k in strict_operands(n))
+        self.circles = circles_of(graph)
         self.inside = {v: c for c, circle in enumerate(self.circles) for v in circle.nodes}
         self._sink()
         self.levels, self.circle_levels = self._find_levels()
         for circle, level in zip(self.circles, self.circle_levels, strict=True):  # first values are made right before
             for delay in circle.delays:
                 self.levels[graph.nodes[delay].operands[0].value] = level
+        self._delay_to_loops()
 
     def _sink(self) -> None:
         """Maps that only one loop reads, step by step, are computed in it: what they read is there, what they give is not
@@ -88,6 +90,15 @@ class _Division:
                 self.inside[value] = c
                 circle.time[value] = next(t for t in times if t is not None)
                 circle.nodes.append(value)
+
+    def _delay_to_loops(self) -> None:
+        """Maps that only loops read, as a whole, are computed right before the first of them, so that they live no longer."""
+        kept = {*self.graph.outputs.values(), *self.graph.links.values()}
+        for value, readers in enumerate(self.graph.uses):
+            levels = [self.circle_levels[self.inside[r]] for r in readers if r in self.inside]
+            is_map = OPS[self.graph.nodes[value].op].kind == "map" and value not in kept
+            if is_map and value in self.levels and levels and len(levels) == len(readers):
+                self.levels[value] = max(self.levels[value], min(levels))
 
     def parts(self) -> tuple[Part, ...]:
         wanted = self._wanted()
@@ -134,13 +145,14 @@ class _Division:
     # --- what is read across parts ------------------------------------------------------------------------------
 
     def copyable(self, value: int) -> bool:
-        """Whether a part makes the value itself instead of reading it: numbers, and cheap maps of numbers and leaves."""
+        """Whether a part makes the value itself instead of reading it: numbers, and cheap maps of numbers and leaves. What must
+        lie in memory to be read is made once, ahead of a loop."""
         if value in self.inside or value in self.claimed:
             return False
         node = self.graph.nodes[value]
         if value in self.virtual:
             return True
-        cheap = OPS[node.op].kind == "map" and OPS[node.op].cheap
+        cheap = OPS[node.op].kind == "map" and OPS[node.op].cheap and value not in self.strict
         return cheap and all(is_leaf(self.graph.nodes[o.value]) or self.copyable(o.value) for o in node.operands)
 
     def home(self, value: int) -> object:
@@ -297,6 +309,11 @@ def _moved(place: Place, time: int) -> Place:
 
 
 # --- circles -------------------------------------------------------------------------------------------------------
+
+
+def circles_of(graph: Graph) -> list[Circle]:
+    """The outermost loops of a graph."""
+    return [_circle(graph, nodes) for nodes in _strongly_connected(graph)]
 
 
 def _reads(graph: Graph, value: int) -> list[int]:

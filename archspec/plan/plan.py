@@ -7,6 +7,7 @@ from functools import cached_property
 
 from archspec.ir.graph import Graph, Node
 from archspec.ir.sizes import ZERO as _NOTHING
+from archspec.plan.ahead import lay_out_ahead
 from archspec.plan.contractions import fit_contractions
 from archspec.plan.emission import Emitter, Surroundings
 from archspec.plan.groups import fuse, is_leaf, virtual_nodes
@@ -70,7 +71,7 @@ def make_plan(graph: Graph, into: Mapping[str, str] | None = None) -> Plan:
 
     `into` says which outputs are written over which inputs, element by element.
     """
-    return verify_plan(_Planner(prepare(graph), into or {}).plan())
+    return verify_plan(_Planner(lay_out_ahead(prepare(graph)), into or {}).plan())
 
 
 class _Planner:

@@ -13,7 +13,7 @@ from archspec.codegen.shapes import tile_shape
 from archspec.codegen.source import kernel_source
 from archspec.plan import Plan, lay_out, make_plan
 from archspec.plan.groups import COLUMNS, PRODUCT, ROWS, fuse
-from archspec.plan.kernel import For, bodies
+from archspec.plan.kernel import Call, For, Loop, Product, bodies
 from archspec.plan.names import Names, safe
 from archspec.plan.prepare import prepare
 
@@ -138,3 +138,31 @@ def test_pooling_is_one_walk_and_stores_no_windows() -> None:
 def _kinds(body) -> set[str]:
     found = {s.kind for s in body if isinstance(s, For)}
     return found.union(*(_kinds(inner) for s in body for inner in bodies(s)))
+
+
+@pytest.mark.parametrize("layer", ["lstm(H)", "gru(H)", "rnn(H)"])
+def test_what_a_loop_multiplies_by_is_turned_once_before_it(layer: str) -> None:
+    """Backwards every step multiplies by U^T; the loop reads a copy, made right before it."""
+    text = f"""
+let H = 8
+dim B, T, F
+model m(x[B,T,F]) -> z[B,T,H] {{
+  z = x |> {layer}
+}}
+train {{ loss = sum(z) }}
+"""
+    plan = plan_of(text, {"T": 5, "F": 4})
+    [back] = [i for i, item in enumerate(plan.items) if isinstance(item, Loop) and item.reverse]
+    loop = plan.items[back]
+    assert isinstance(loop, Loop)
+    products = [s for call in calls_of(loop) for s in call.kernel.body if isinstance(s, Product)]
+    assert products and all(p.right_strides[1].constant == 1 for p in products)
+    made = {
+        v for item in plan.items[:back] if isinstance(item, Call) and item.kernel.name.endswith("copy") for v in item.writes
+    }
+    read = made & {v for call in calls_of(loop) for v in call.reads}
+    assert read and all(back - 4 < plan.lifetimes[v][0] < back for v in read)
+
+
+def calls_of(loop: Loop) -> list[Call]:
+    return [call for item in loop.items for call in ([item] if isinstance(item, Call) else calls_of(item))]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archspec.diagnostics import ArchError, Diagnostic, did_you_mean
-from archspec.trained.command import predict_parser, watch_parser
+from archspec.trained.command import predict_parser, utf8, watch_parser
 from archspec.trained.saying import generate_parser
 
 if TYPE_CHECKING:
@@ -108,8 +108,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", type=Path, help="the .arch file")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="replace a `let` of the spec")
-    parser.add_argument("--model", help="which model, where the spec has several")
+    parser.add_argument(
+        "--set", type=utf8, action="append", default=[], metavar="NAME=VALUE", help="replace a `let` of the spec"
+    )
+    parser.add_argument("--model", type=utf8, help="which model, where the spec has several")
     parser.add_argument("--allow", action="append", default=[], type=Path, metavar="DIR", help="a folder that data may lie in")
 
 
@@ -136,7 +138,9 @@ def _show_parser(parser: argparse.ArgumentParser) -> None:
     _common(parser)
     parser.add_argument("--stage", choices=STAGES, help="print this stage instead of the table of blocks")
     parser.add_argument("--latex", action="store_true", help="with --stage gradient: the equations as LaTeX")
-    parser.add_argument("--size", action="append", default=[], metavar="AXIS=N", help="the size of an open axis, such as B=32")
+    parser.add_argument(
+        "--size", type=utf8, action="append", default=[], metavar="AXIS=N", help="the size of an open axis, such as B=32"
+    )
     parser.add_argument("--step", action="store_true", help="also what a training step computes and how much memory it takes")
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
     parser.add_argument("--precision", choices=("f32", "f64"), default="f32")
@@ -149,7 +153,9 @@ def _viz_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stage", choices=("graph", "backward", "plan"), help="this view alone; pictures and DOT show one, `graph`"
     )
-    parser.add_argument("--size", action="append", default=[], metavar="AXIS=N", help="the size of an open axis, such as B=32")
+    parser.add_argument(
+        "--size", type=utf8, action="append", default=[], metavar="AXIS=N", help="the size of an open axis, such as B=32"
+    )
     parser.add_argument("--profile", type=Path, metavar="FILE", help="the profile.json of a run: shows where the time went")
     parser.add_argument("--precision", choices=("f32", "f64"), default="f32")
     parser.set_defaults(action=_viz)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from archspec.diagnostics import ArchError, Diagnostic, Source, did_you_mean
 from archspec.frontend.parse import read_source
+from archspec.frontend.source import check_text
 from archspec.lower.files import SpecFile, load_file
 from archspec.lower.model import Setting, lower, plain
 from archspec.pipeline import STAGES, Options, Stages, make_program
@@ -156,6 +157,7 @@ def loads(
 ) -> Spec:
     """The spec in a string; `folder` is where its data and imports lie."""
     roots = tuple(Path(a) for a in allow)
+    check_text(text)
     file = load_file(Source(name, text), Path(folder), roots)
     return Spec(file, Path(folder), _settings(set), roots)
 

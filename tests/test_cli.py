@@ -147,6 +147,28 @@ def test_a_closed_pipe_is_no_error(small):
     assert (process.returncode, process.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check", "small.arch", "--set", "H=\udcff"),
+        ("predict", "run", "--input", "a=\udcff"),
+        ("generate", "run", "--prompt", "\udcff"),
+    ],
+)
+def test_arguments_that_are_no_text(small, monkeypatch, capsys, arguments):
+    """A byte that is no UTF-8 reaches Python as half a character."""
+    monkeypatch.chdir(small)
+    assert main(arguments) == 2
+    assert "\\udcff` is not UTF-8 text" in capsys.readouterr().err
+
+
+def test_a_spec_whose_name_is_no_text(archspec, small):
+    (small / "small.arch").rename(small / "\udcff.arch")
+    process = archspec("run", "\udcff.arch", "--quiet", cwd=small)
+    assert (process.returncode, process.stderr) == (0, "")
+    assert json.loads((small / "runs/\\udcff/1/settings.json").read_text())["spec"] == "\\udcff.arch"
+
+
 # --- what is printed where -------------------------------------------------------------------------------------------
 
 

@@ -15,14 +15,28 @@ def read_source(path: str | os.PathLike[str]) -> Source:
 
     Raises ArchError when there is no such file, when it cannot be read, is too large or is not UTF-8.
     """
-    shown = os.fspath(path)
-    data = _read(shown).removeprefix(b"\xef\xbb\xbf")
+    data = _read(os.fspath(path)).removeprefix(b"\xef\xbb\xbf")
+    shown = as_text(os.fspath(path))
     if len(data) > LARGEST_FILE:
         raise ArchError(too_large(shown))
     try:
         return Source(shown, data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise ArchError(_not_utf8(shown, data, error.start)) from None
+
+
+def check_text(text: str) -> None:
+    """Raises ArchError where a string of Python's holds what no UTF-8 file can: half a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        message = f"U+{ord(text[error.start]):04X} is half a character and cannot be written as UTF-8 text"
+        raise ArchError(Diagnostic("P12", message, hints=("decode the text as UTF-8",))) from None
+
+
+def as_text(path: str) -> str:
+    """A path as text that can be written anywhere: a byte that is no UTF-8 becomes its number, `\\udcff`."""
+    return path.encode("utf-8", "backslashreplace").decode()
 
 
 def too_large(path: str) -> Diagnostic:

@@ -18,6 +18,6 @@ declare(
     "beam",
     "the likeliest sequence of `width` that are followed side by side; those that ended are compared by their logarithm over "
     "((5 + length) / 6)^`penalty`",
-    width=count(4, low=1),
+    width=count(4, low=1, high=1000),
     penalty=non_negative(0.0),
 )

@@ -24,10 +24,19 @@ MOST_SEEN = 50  # rows of a file that `watch` shows
 WIDTH = 100  # columns where no terminal says otherwise
 
 
+def utf8(argument: str) -> str:
+    """An argument that is text: it goes into files and messages. Of a byte that is no UTF-8 Python makes half a character."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"`{visible(argument)}` is not UTF-8 text") from None
+    return argument
+
+
 def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="the folder of a run")
     help_text = "a text; NAME=TEXT where the model has several inputs; COLUMN=CELL for a table; may be repeated"
-    parser.add_argument("--input", action="append", default=[], metavar="TEXT", help=help_text)
+    parser.add_argument("--input", type=utf8, action="append", default=[], metavar="TEXT", help=help_text)
     parser.add_argument("--data", type=Path, metavar="FILE", help="rows in a file like that of the training")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="print a JSON object for each row")
@@ -36,7 +45,12 @@ def _common(parser: argparse.ArgumentParser) -> None:
 def watch_parser(parser: argparse.ArgumentParser) -> None:
     _common(parser)
     parser.add_argument(
-        "--tensor", action="append", default=[], metavar="NAME", help='what to look at, such as "*/attend/a"; default: `watch`'
+        "--tensor",
+        type=utf8,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help='what to look at, such as "*/attend/a"; default: `watch`',
     )
     parser.add_argument("-o", "--out", type=Path, help="NAME.svg or .html; without it the pictures are printed as text")
     parser.set_defaults(action=watch)

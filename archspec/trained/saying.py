@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archspec.diagnostics import ArchError, Diagnostic, visible
+from archspec.trained.command import utf8
 
 if TYPE_CHECKING:
     from archspec.trained.examples import Example
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
 def generate_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="the folder of a run")
-    parser.add_argument("--prompt", metavar="TEXT", help="what to go on with; default: `prompt` of the spec")
+    parser.add_argument("--prompt", type=utf8, metavar="TEXT", help="what to go on with; default: `prompt` of the spec")
     help_text = "an input that the model answers to, NAME=TEXT where it has several; may be repeated"
-    parser.add_argument("--input", action="append", default=[], metavar="TEXT", help=help_text)
+    parser.add_argument("--input", type=utf8, action="append", default=[], metavar="TEXT", help=help_text)
     parser.add_argument("--length", type=int, metavar="N", help="the most entries to add, such as characters or words")
     parser.add_argument("--samples", type=int, default=1, metavar="N", help="how many to make")
     parser.add_argument("--temperature", type=float, metavar="X", help="draw: below 1 what is likely gets likelier")

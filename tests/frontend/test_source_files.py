@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import archspec
 from archspec.diagnostics import ArchError
 from archspec.frontend.parse import read_source
 
@@ -49,3 +50,11 @@ def test_bytes_that_are_not_utf8_are_located(tmp_path: Path) -> None:
     span = caught.value.diagnostics[0].span
     assert span is not None
     assert (span.line, span.column) == (2, 4)
+
+
+def test_half_characters_are_refused_in_strings_and_written_out_in_paths(tmp_path: Path) -> None:
+    with pytest.raises(ArchError, match=r"P12\]: U\+DCFF is half a character"):
+        archspec.loads("# \udcff\n")
+    path = tmp_path / "\udcff.arch"
+    path.write_text("let a = 1\n")
+    assert read_source(path).path == f"{tmp_path}/\\udcff.arch"

@@ -29,9 +29,10 @@ from numba.core.cpu import FastMathOptions
 from numba.core.targetconfig import ConfigStack
 from numba.extending import intrinsic
 
+from archspec.codegen.emitter import INDEX, Emitter, Number
 from archspec.codegen.machine import this_machine
 from archspec.codegen.shapes import Blocking, TileShape, blocking, tile_shape
-from archspec.codegen.tiles import INDEX, Emitter, Number, at, primitives
+from archspec.codegen.tiles import at, primitives
 from archspec.records import replace
 
 FORWARD = [(128, 784, 512), (128, 512, 512), (128, 512, 10), (32, 64, 128), (32, 128, 10), (768, 128, 384)]

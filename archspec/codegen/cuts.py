@@ -57,15 +57,14 @@ def cut_of(product: k.Product, precision: str, shape: TileShape, length: Size | 
     panel = (Size.number(wanted.depth) if deep else steps) * Size.number(width)
     packed_at = panel + Size.number(shape.rows * width)
     deepest = Size.number(wanted.depth) if deep else steps
-    pack_left = wanted.pack_left and product.left_tables is None
-    block = deepest * Size.number((rows + 1) * shape.rows) if pack_left else Size.number(0)
+    block = deepest * Size.number((rows + 1) * shape.rows) if wanted.pack_left else Size.number(0)
     few = 0 if turned else 4
     return Cut(
         rows,
         wanted.depth if deep else None,
         wanted.right_in_place,
         few,
-        pack_left,
+        wanted.pack_left,
         panel,
         packed_at,
         packed_at + block + Size.number(width),

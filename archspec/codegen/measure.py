@@ -15,9 +15,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from archspec.codegen.emitter import INDEX, Emitter, Number
 from archspec.codegen.machine import this_machine
 from archspec.codegen.shapes import PEAK_CHAINS, tile_shape
-from archspec.codegen.tiles import INDEX, Emitter, Number
 
 DTYPES = {"f4": "float32", "f8": "float64"}
 

@@ -242,15 +242,13 @@ class _Printer:
                     self._panels(s, cut, m, n, "depth")
 
     def _panels(self, s: k.Product, cut: Cut, m: str, n: str, depth: str) -> None:
-        m_stride, k_stride = (size_text(x) for x in s.left_strides)
         packed = f"own + {size_text(cut.packed_at)}"
         if cut.pack_left:
-            left = self._left(s, cut, "tile_row")
             self.line("for tile_row in range(block, block + height):")
             with _Nested(self):
                 place = f"at({s.scratch}, {packed} + (tile_row - block)*MR*{_bracketed(depth)})"
-                rows = f"min(MR, {m} - tile_row*MR)"
-                self.line(f"pack_left(at({s.left}, {left}), {m_stride}, {k_stride}, {place}, {depth}, {rows})")
+                pack = "pack_left" if s.left_tables is None else "pack_left_at"
+                self.line(f"{pack}({self._left_side(s, cut)}, {place}, {depth}, min(MR, {m} - tile_row*MR))")
         self.line("for panel in range(panels):")
         with _Nested(self):
             self.line("first = panel*NR")
@@ -282,20 +280,22 @@ class _Printer:
             self.line(pack)
             self.line(f"b, b_k = at({s.scratch}, own), NR")
 
-    def _left(self, s: k.Product, cut: Cut, row: str) -> str:
-        left = _joined(offset_text(s.left_offset), f"{row}*MR*{_factor(s.left_strides[0])}")
-        return left if cut.depth is None else _joined(left, _times("p", s.left_strides[1]))
-
-    def _tile(self, s: k.Product, cut: Cut, m: str, depth: str, packed: str) -> None:
-        m_stride, k_stride = (size_text(x) for x in s.left_strides)
-        acc = f"own + {size_text(cut.sums_at)}"
-        self.line(f"rows = min(MR, {m} - tile_row*MR)")
-        tile = "tile" if s.left_tables is None else "tile_at"
-        a = f"at({s.left}, {self._left(s, cut, 'tile_row')}), {m_stride}, {k_stride}"
+    def _left_side(self, s: k.Product, cut: Cut) -> str:
+        """Where a row of tiles of the left side begins, and how it is walked: by two strides or two tables."""
         if s.left_tables is not None:
             rows, steps = s.left_tables
-            a = f"at({s.left}, {offset_text(s.left_offset)}), at({rows}, tile_row*MR), "
-            a += steps if cut.depth is None else f"at({steps}, p)"
+            steps = steps if cut.depth is None else f"at({steps}, p)"
+            return f"at({s.left}, {offset_text(s.left_offset)}), at({rows}, tile_row*MR), {steps}"
+        m_stride, k_stride = s.left_strides
+        left = _joined(offset_text(s.left_offset), f"tile_row*MR*{_factor(m_stride)}")
+        left = left if cut.depth is None else _joined(left, _times("p", k_stride))
+        return f"at({s.left}, {left}), {size_text(m_stride)}, {size_text(k_stride)}"
+
+    def _tile(self, s: k.Product, cut: Cut, m: str, depth: str, packed: str) -> None:
+        acc = f"own + {size_text(cut.sums_at)}"
+        self.line(f"rows = min(MR, {m} - tile_row*MR)")
+        tile = "tile" if s.left_tables is None or cut.pack_left else "tile_at"
+        a = self._left_side(s, cut)
         if cut.pack_left:
             a = f"at({s.scratch}, {packed} + (tile_row - block)*MR*{_bracketed(depth)}), 1, MR"
         call = f"({a}, b, b_k, {depth}, at({s.scratch}, {acc}), rows, columns)"

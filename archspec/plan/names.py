@@ -15,8 +15,11 @@ RESERVED = frozenset(
     | {
         "tile",
         "tile_onto",
+        "tile_at",
+        "tile_at_onto",
         "pack_right",
         "pack_left",
+        "pack_left_at",
         "MR",
         "NR",
         "thread",

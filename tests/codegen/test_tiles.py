@@ -67,9 +67,10 @@ def c_function(code: Callable[..., None], dtype: str, parameters: str) -> Callab
     """Compiled with fast-math flags, as emitted kernels are; arrays are passed by address."""
     kinds = parameters.replace(" ", "")
     pointer = types.CPointer(getattr(types, dtype))
-    signature = types.void(*(pointer if kind == "p" else types.int64 for kind in kinds))
+    table = types.CPointer(types.int64)
+    signature = types.void(*({"p": pointer, "t": table}.get(kind, types.int64) for kind in kinds))
     compiled = cfunc(signature, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})(code)
-    prototype = ctypes.CFUNCTYPE(None, *(ctypes.c_void_p if kind == "p" else ctypes.c_int64 for kind in kinds))
+    prototype = ctypes.CFUNCTYPE(None, *(ctypes.c_int64 if kind == "i" else ctypes.c_void_p for kind in kinds))
     function = prototype(compiled.address)
 
     def call(*arguments: Array | int) -> None:
@@ -219,6 +220,31 @@ def test_a_packed_left_side_gives_the_same_bits(dtype: str, shape: TileShape) ->
         block = np.empty((33, shape.rows), dtype)
         pack(dtype, shape, "left", "neither")(left, *strides(left), block, 33, rows)
         np.testing.assert_array_equal(tiled(dtype, shape, block.T[:rows], right), tiled(dtype, shape, left[:rows], right))
+
+
+@cache
+def pack_at(dtype: str, shape: TileShape) -> Callable[..., None]:
+    chosen = primitives(dtype, shape).pack_left_at
+
+    def code(left, rows_at, steps_at, block, k, rows):
+        chosen(at(left, 0), rows_at, steps_at, block, k, rows)
+
+    return c_function(code, dtype, "ptt pii")
+
+
+@pytest.mark.parametrize("beside", [True, False])
+@every_shape
+def test_a_left_side_is_packed_by_tables(dtype: str, shape: TileShape, beside: bool) -> None:
+    """Rows that lie side by side, and rows that lie anywhere; the steps always do."""
+    random = np.random.default_rng(9)
+    left = random.standard_normal(500).astype(dtype)
+    for rows, k in [(1, 1), (shape.rows - 1, 7), (shape.rows, 33)]:
+        rows_at = np.arange(rows) + 3 if beside else random.integers(0, 200, rows)
+        steps_at = random.integers(0, 250, k)
+        block = np.full((k + 1, shape.rows), np.nan, dtype)
+        pack_at(dtype, shape)(left, rows_at, steps_at, block, k, rows)
+        np.testing.assert_array_equal(block[:k, :rows], left[steps_at[:, None] + rows_at])
+        assert np.isnan(block[k]).all()
 
 
 # --- memory --------------------------------------------------------------------------------------------------------

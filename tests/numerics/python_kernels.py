@@ -73,8 +73,13 @@ def _products(shape: TileShape) -> dict[str, Any]:
             for r in range(shape.rows):
                 block[p * shape.rows + r] = left[r * row_stride + p * k_stride] if r < rows else 0.0
 
+    def pack_left_at(left, rows_at, steps_at, block, k, rows):
+        for p in range(k):
+            for r in range(rows):
+                block[p * shape.rows + r] = left[rows_at[r] + steps_at[p]]
+
     made = {"pack_right": pack_right, "pack_left": pack_left, "tile": tile, "tile_onto": tile_onto}
-    made |= {"tile_at": tile_at, "tile_at_onto": tile_at_onto}
+    made |= {"tile_at": tile_at, "tile_at_onto": tile_at_onto, "pack_left_at": pack_left_at}
     return {"NR": shape.columns, "MR": shape.rows, **made}
 
 

@@ -79,9 +79,12 @@ class Builder:
             return value
         order = self._side_by_side(node, axes, places)
         if order is not None:
-            whole = self.reshape(value, tuple(axes[loop] for loop in order))
+            whole = value if len(order) == len(node.axes) else self.reshape(value, tuple(axes[loop] for loop in order))
             loops = Loops(self, tuple(axes))
             return loops.materialise(loops.term(whole, order), range(len(axes)))
+        parts = [self._parts(place, axis, axes) for place, axis in zip(places, node.axes, strict=True)]
+        if any(parts) and node.op != "copy":  # what a copy repeats is not put in memory for that
+            return self._window_of_parts(value, axes, places, parts, fill)
         return self.add(
             Node(
                 "window",
@@ -93,22 +96,38 @@ class Builder:
             )
         )
 
+    def _window_of_parts(
+        self, value: int, axes: Sequence[Axis], places: Sequence[Place], parts: Sequence[tuple[int, int] | None], fill: float
+    ) -> int:
+        """A window in which equal parts of an axis stand side by side reads a tensor with an axis of parts."""
+        whole: list[Axis] = []
+        at: list[Place] = []
+        for place, axis, pair in zip(places, self.node(value).axes, parts, strict=True):
+            whole += [axis] if pair is None else [axes[loop] for loop in pair]
+            at += [place] if pair is None else [Place.loop(loop) for loop in pair]
+        return self.window(self.reshape(value, whole), axes, at, fill)
+
     def _side_by_side(self, node: Node, axes: Sequence[Axis], places: Sequence[Place]) -> list[int] | None:
-        """The loops in the order in which they walk a tensor's elements, where windows cut an axis into equal parts."""
+        """The loops in the order in which they walk a tensor's elements, where windows read axes whole or in equal parts."""
         order: list[int] = []
         for place, axis in zip(places, node.axes, strict=True):
             if place.plain is not None and axes[place.plain] == axis:
                 order.append(place.plain)
                 continue
-            terms = sorted(place.terms, key=lambda term: term[1] == ONE)
-            if len(terms) != 2 or place.offset.terms or place.divisor != ONE or axis.ragged:
+            pair = self._parts(place, axis, axes)
+            if pair is None:
                 return None
-            (outer, step), (inner, one) = terms
-            parts, part, step, whole = (s.known(self.sizes) for s in (axes[outer].size, axes[inner].size, step, axis.size))
-            if one != ONE or part != step or parts * part != whole:
-                return None
-            order += [outer, inner]
-        return order if sorted(order) == list(range(len(axes))) and len(order) > len(node.axes) else None
+            order += pair
+        return order if sorted(order) == list(range(len(axes))) else None
+
+    def _parts(self, place: Place, axis: Axis, axes: Sequence[Axis]) -> tuple[int, int] | None:
+        """The loop over equal parts that fill an axis, and the one inside of a part."""
+        terms = sorted(place.terms, key=lambda term: term[1] == ONE)
+        if len(terms) != 2 or place.offset.terms or place.divisor != ONE or axis.ragged:
+            return None
+        (outer, step), (inner, one) = terms
+        parts, part, step, whole = (s.known(self.sizes) for s in (axes[outer].size, axes[inner].size, step, axis.size))
+        return (outer, inner) if one == ONE and part == step and parts * part == whole else None
 
     def slice(self, value: int, axis: int, start: Size, part: Axis) -> int:
         """The part of `value` along one axis that begins at `start`."""

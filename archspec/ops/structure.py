@@ -9,11 +9,11 @@ the operand's own axes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from archspec.ir.build import Builder, Loops, Term
 from archspec.ir.graph import Node, Place
-from archspec.ir.sizes import ONE, Axis, Size
+from archspec.ir.sizes import Axis, Size
 from archspec.ops.record import OPS, Op
 
 
@@ -34,10 +34,10 @@ def _window(node: Node, dy: Term, operands: Sequence[int]) -> tuple[int | None, 
     number = {loop: before + k for k, loop in enumerate(free)}
     where = [axis if axis < before else axis + len(free) for axis in range(len(axes))]
     back: list[Place] = [Place.loop(number.get(loop, 0)) for loop in range(len(node.axes))]
+    walks = {loop: where[axis] for axis, loop in enumerate(solved) if loop is not None}
     for axis, (place, loop) in enumerate(zip(places, solved, strict=True)):
         if loop is not None:
-            others = tuple((number[i], f * Size.number(-1)) for i, f in place.terms if i != loop)
-            back[loop] = Place(((where[axis], ONE), *others), place.offset * Size.number(-1), dict(place.terms)[loop])
+            back[loop] = _inverse(place, loop, where[axis], {**walks, **number})
     loops = Loops(builder, (*axes[:before], *(node.axes[loop] for loop in free), *axes[before:]))
     term = loops.term(builder.window(dy.value, loops.axes, back))
     if free:
@@ -49,23 +49,29 @@ def _window(node: Node, dy: Term, operands: Sequence[int]) -> tuple[int | None, 
     return (loops.materialise(term, where),)
 
 
+def _inverse(place: Place, loop: int, axis: int, numbers: Mapping[int, int]) -> Place:
+    """Where `loop` is, so that the place is the point `axis`; `numbers` are the loops that walk the others."""
+    factor = dict(place.terms)[loop]
+    sign = Size.number(-1 if (factor.constant or 0) < 0 else 1)
+    others = tuple((numbers[i], f * sign * Size.number(-1)) for i, f in place.terms if i != loop)
+    return Place(((axis, place.divisor * sign), *others), place.offset * sign * Size.number(-1), factor * sign)
+
+
 def _solved(places: Sequence[Place], axes: Sequence[Axis], builder: Builder) -> list[int | None] | None:
     """For each axis the loop that its place is solved for, of several the longest; None where a loop would have to be
-    solved for twice, or a place divides."""
-    taken: set[int] = set()
+    solved for twice. What walks an axis from end to end is solved there, and so known in the places of the others."""
+    if any(len(dict(place.terms)) != len(place.terms) for place in places):
+        return None
+    known = {place.plain for place in places}
     found: list[int | None] = []
     for place in places:
-        if place.divisor != ONE or len(dict(place.terms)) != len(place.terms) or taken & {i for i, _ in place.terms}:
+        candidates = [loop for loop, _ in place.terms if loop not in known or place.plain is not None]
+        if place.terms and not candidates:
             return None
-        candidates = [loop for loop, _ in place.terms]
-        best = max(candidates, key=lambda i: builder_size(axes[i], builder), default=None)
-        found.append(best)
-        if best is not None:
-            taken.add(best)
-    for place, loop in zip(places, found, strict=True):
-        if any(i in taken for i, _ in place.terms if i != loop):
-            return None
-    return found
+        found.append(max(candidates, key=lambda i: builder_size(axes[i], builder), default=None))
+    solved = [loop for loop in found if loop is not None]
+    others = {i for place, loop in zip(places, found, strict=True) for i, _ in place.terms if i != loop}
+    return found if len(set(solved)) == len(solved) and not others & (set(solved) - known) else None
 
 
 def builder_size(axis: Axis, builder: Builder) -> float:

@@ -22,20 +22,24 @@ def forward_copies(graph: Graph) -> Graph:
     reduction or contraction keeps it.
     """
 
-    once = _read_once(graph)
-    old = count()
+    once, fixed = _read_once(graph), _fixed(graph)
+    olds = count()
 
     def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
-        if next(old) in once and (turned := _turned_contraction(builder, node)) is not None:
+        old = next(olds)
+        if old in once and (turned := _turned_contraction(builder, node)) is not None:
             return turned
         if node.op == "window":
             return _window_through(builder, node)
         if node.op in IMPLICIT:
             return None
-        if not any(builder.nodes[v].op in TRANSPARENT for v in operands):
+        copied = any(builder.nodes[v].op in TRANSPARENT for v in operands)
+        moved = replace(node, operands=tuple(_through(builder, o) for o in node.operands)) if copied else node
+        turned = None if old in fixed else _turned_map(builder, moved)
+        if turned is not None:
+            return turned
+        if not copied:
             return _identity(builder, node)
-        changed = tuple(_through(builder, o) for o in node.operands)
-        moved = replace(node, operands=changed)
         if node.op != "copy" and not _covers(moved):
             return _copied_later(builder, moved) if OPS[node.op].kind == "map" else None
         known = _identity(builder, moved)
@@ -63,16 +67,52 @@ def _turned_contraction(builder: Builder, node: Node) -> int | None:
     return builder.add(replace(source, operands=operands, axes=node.axes, origin=node.origin))
 
 
+def _fixed(graph: Graph) -> frozenset[int]:
+    """The values whose axes stay in order: what is read from outside, and by ops that name axes by their numbers."""
+    named = (o.value for node in graph.nodes if node.op in IMPLICIT for o in node.operands)
+    return frozenset({*graph.outputs.values(), *graph.links.values(), *named})
+
+
+def _turned_map(builder: Builder, node: Node) -> int | None:
+    """A map is made in the order of axes that what it reads has in memory; a copy puts them in the order asked for.
+
+    v[c,b] = f(x[b,c], m[c])   ->   w[b,c] = f(x[b,c], m[c]);  v[c,b] = w[b,c]     sums of v over b are made row by row
+    """
+    rank = range(len(node.axes))
+    whole = {o.index for o in node.operands if len(o.index) == len(rank)}
+    if OPS[node.op].kind != "map" or node.op in TRANSPARENT or len(whole) != 1:
+        return None
+    (order,) = whole
+    if order == tuple(rank) or sorted(order) != list(rank):
+        return None
+    place = {loop: k for k, loop in enumerate(order)}
+    operands = tuple(replace(o, index=tuple(place[i] for i in o.index)) for o in node.operands)
+    made = builder.add(replace(node, operands=operands, axes=tuple(node.axes[i] for i in order)))
+    copy = Node("copy", (Operand(made, order),), node.axes, dtype=node.dtype, of=node.of)
+    return builder.add(replace(copy, origin=node.origin))
+
+
 def _window_through(builder: Builder, node: Node) -> int | None:
-    """A window on a transposed tensor reads the tensor itself."""
+    """A window on a transposed or repeated tensor reads the tensor itself."""
     source = builder.node(node.operands[0].value)
-    while source.op in TRANSPARENT and sorted(source.operands[0].index) == list(range(len(source.axes))):
+    while source.op in TRANSPARENT and _is_repeated(node, source):
         places = node.attribute("places")
         moved = tuple(places[k] for k in source.operands[0].index)
         attributes = tuple(("places", moved) if name == "places" else (name, value) for name, value in node.attributes)
         node = replace(node, operands=(Operand(source.operands[0].value, ()),), attributes=attributes)
         source = builder.node(node.operands[0].value)
     return builder.window(node.operands[0].value, node.axes, node.attribute("places"), node.attribute("fill"))
+
+
+def _is_repeated(window: Node, copy: Node) -> bool:
+    """Whether a window reads nothing but a copy's operand: what is repeated along an axis is read inside of that axis."""
+    index, places = copy.operands[0].index, window.attribute("places")
+    inside = (
+        places[k].plain is not None and window.axes[places[k].plain] == axis
+        for k, axis in enumerate(copy.axes)
+        if k not in index
+    )
+    return len(set(index)) == len(index) and all(inside)
 
 
 def _through(builder: Builder, operand: Operand) -> Operand:

@@ -8,8 +8,10 @@ from archspec.ir.graph import Graph
 from archspec.ir.verify import verify
 from archspec.optimise.copies import forward_copies
 from archspec.optimise.duplicates import remove_dead, share_common
+from archspec.optimise.joins import join_parts
 from archspec.optimise.reshapes import reshape_later
 from archspec.optimise.simplify import fold_constants, simplify
+from archspec.optimise.strides import multiply_without_division
 from archspec.optimise.windows import read_windows_in_place
 
 Pass = Callable[[Graph], Graph]
@@ -20,6 +22,8 @@ PASSES: tuple[Pass, ...] = (
     simplify,
     reshape_later,
     share_common,
+    join_parts,
+    multiply_without_division,
     read_windows_in_place,
     remove_dead,
 )

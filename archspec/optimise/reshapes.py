@@ -1,6 +1,7 @@
 """Reshapes later: a kernel ends where elements are told along other axes, so maps are done before.
 
-y = f(reshape(g), x)    ->    y = reshape(f(g, reshape(x)))
+y = f(reshape(g), x)          ->    y = reshape(f(g, reshape(x)))
+y[o] = f(reshape(p)[o], b[o])  ->    y = reshape(f(p[g,z], reshape(b)[g,z]))      p a product, whose axes are put together
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from itertools import count
 
 from archspec.ir.build import Builder, rebuild
 from archspec.ir.graph import BOOL, Graph, Node, Operand
-from archspec.ir.sizes import Axis
+from archspec.ir.sizes import ONE, Axis
 from archspec.ops import OPS
 from archspec.records import replace
 
@@ -29,28 +30,61 @@ def reshape_later(graph: Graph) -> Graph:
 
     def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
         old = next(olds)
-        if old in kept or OPS[node.op].kind != "map" or not _is_even(node):
+        if old in kept or OPS[node.op].kind != "map":
             return None
         found = [new for new, o in zip(operands, graph.nodes[old].operands, strict=True) if o.value in moving]
         reshape = next((builder.node(v) for v in found if builder.node(v).op == "reshape"), None)
         if reshape is None:
             return None
-        axes = builder.node(reshape.operands[0].value).axes
-        before = tuple(_before(builder, o, axes) for o in node.operands)
+        source = builder.node(reshape.operands[0].value)
+        axes, runs = source.axes, _runs(builder, source, node.axes)
+        if runs is None and not _is_even(node):
+            return None
+        before = tuple(
+            _before(builder, o, axes) if _is_whole(o, node) else _parted(builder, o, axes, runs or ()) for o in node.operands
+        )
         return builder.reshape(builder.add(replace(node, operands=before, axes=axes)), node.axes)
 
     return rebuild(graph, rewrite)
 
 
 def _is_computed(graph: Graph, value: int, once: set[int]) -> bool:
-    """Whether what a reshape reads is a map that nothing else reads."""
+    """Whether what a reshape reads is a map that nothing else reads, or a product whose axes it puts together."""
     source = graph.nodes[value].operands[0].value
-    return source in once and OPS[graph.nodes[source].op].kind == "map"
+    joined = graph.nodes[source].op == "contract" and len(graph.nodes[source].axes) > len(graph.nodes[value].axes)
+    return source in once and (joined or OPS[graph.nodes[source].op].kind == "map")
 
 
 def _is_even(node: Node) -> bool:
     """Whether each operand is a scalar or read along all axes in order."""
-    return all(o.index in ((), tuple(range(len(node.axes)))) for o in node.operands)
+    return all(_is_whole(o, node) for o in node.operands)
+
+
+def _is_whole(operand: Operand, node: Node) -> bool:
+    return operand.index in ((), tuple(range(len(node.axes))))
+
+
+def _runs(builder: Builder, source: Node, axes: Sequence[Axis]) -> list[list[int]] | None:
+    """For each of `axes` the axes of a product that are put together there; None where they are not, or it is no product."""
+    runs: list[list[int]] = []
+    left = list(range(len(source.axes)))
+    for axis in axes:
+        size, run = ONE, []
+        while left and (not run or size != axis.size.known(builder.sizes)):
+            run.append(left.pop(0))
+            size = size * source.axes[run[-1]].size.known(builder.sizes)
+        while left and source.axes[left[0]].size.known(builder.sizes) == ONE:
+            run.append(left.pop(0))
+        runs.append(run)
+        if size != axis.size.known(builder.sizes):
+            return None
+    return runs if source.op == "contract" and not left else None
+
+
+def _parted(builder: Builder, operand: Operand, axes: Sequence[Axis], runs: Sequence[Sequence[int]]) -> Operand:
+    """An operand that is read along some of the axes, along their parts."""
+    index = tuple(i for k in operand.index for i in runs[k])
+    return Operand(builder.reshape(operand.value, [axes[i] for i in index]), index)
 
 
 def _before(builder: Builder, operand: Operand, axes: Sequence[Axis]) -> Operand:

@@ -15,6 +15,7 @@ from itertools import count
 from archspec.ir.build import Builder, rebuild
 from archspec.ir.graph import Graph, Node, Operand, Place
 from archspec.ir.sizes import ONE, ZERO, Axis, Size
+from archspec.optimise.strides import between_points
 from archspec.records import replace
 
 
@@ -60,8 +61,6 @@ def _product_of_windows(builder: Builder, node: Node) -> int | None:
 def _moved_product(builder: Builder, node: Node, window: Node, product: Node, moved: Operand, fixed: Operand) -> int | None:
     places: Sequence[Place] = window.attribute("places")
     rank, along = len(product.axes), node.operands[0].index
-    if any(places[i].divisor != ONE for i in moved.index if i < rank):
-        return None
     walked = sorted({loop for i in moved.index if i < rank for loop, _ in places[i].terms})
     summed = [i for i in range(rank, len(product.loops)) if i in moved.index]
     place = {loop: k for k, loop in enumerate(walked)}
@@ -76,8 +75,10 @@ def _moved_product(builder: Builder, node: Node, window: Node, product: Node, mo
         Place.loop(len(walked) + summed.index(i)) if i >= rank else _renumbered(places[i], place) for i in moved.index
     )
     left = left._replace(value=builder.window(moved.value, axes, there))
-    reduced = (*node.reduced, *product.reduced)
-    return builder.add(Node("contract", (left, right), node.axes, reduced, origin=node.origin))
+    made = Node("contract", (left, right), node.axes, (*node.reduced, *product.reduced), origin=node.origin)
+    if any(place.divisor != ONE for place in there):
+        return between_points(builder, made, left, right)
+    return builder.add(made)
 
 
 def _renumbered(place: Place, numbers: dict[int, int]) -> Place:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 
 from archspec.ir.build import Builder
 from archspec.ir.graph import Graph, Node, Operand
-from archspec.ir.sizes import Size
-from archspec.plan.layout import strides
+from archspec.ir.sizes import ONE, Size
+from archspec.plan.layout import extent, strides
 from archspec.plan.products import arrange, classify
 from archspec.plan.storage import View
 from archspec.records import replace
@@ -46,10 +46,13 @@ def _moves(builder: Builder, value: int, known: Mapping[int, tuple[Size, ...]]) 
 
 def _fitted(builder: Builder, node: Node, moves: Moves) -> int:
     """The contraction as it is, or with operands copied into an order that fits, or as product and sum."""
+    if classify(node, *node.operands) is None or _is_side_by_side(builder, node, moves):
+        return _multiplied(builder, node, moves)
     if arrange(node, builder.sizes, moves) is not None:
         return builder.add(node)
-    if classify(node, *node.operands) is None:
-        return _multiplied(builder, node)
+    turned = _turned(builder, node, moves)
+    if turned is not None:
+        return turned
     for which in ((0,), (1,), (0, 1)):
         trial = Builder(builder.graph())
         operands = list(node.operands)
@@ -60,7 +63,7 @@ def _fitted(builder: Builder, node: Node, moves: Moves) -> int:
         if arrange(fitted, builder.sizes, lambda v, f=fresh: f[v] if v in f else moves(v)):  # type: ignore[misc]
             builder.nodes[:] = trial.nodes
             return builder.add(fitted)
-    return _multiplied(builder, node)
+    return _multiplied(builder, node, moves)
 
 
 def _reordered(builder: Builder, node: Node, operand: Operand, other: Operand) -> Operand:
@@ -77,11 +80,47 @@ def _reordered(builder: Builder, node: Node, operand: Operand, other: Operand) -
     return Operand(builder.add(copy), tuple(order))
 
 
-def _multiplied(builder: Builder, node: Node) -> int:
-    """The product over all loops, in the order of the wider operand, then the sum."""
+def _is_side_by_side(builder: Builder, node: Node, moves: Moves) -> bool:
+    """Whether the contraction is many products of one row or column each, whose elements lie side by side: a depthwise
+    convolution. Vectors then run along them, not along the one row."""
+    classes = classify(node, *node.operands)
+    extents = [a.size.known(builder.sizes) for a in node.loops]
+    if classes is None or all(extent(part, extents) != ONE for part in (classes.m, classes.n)):
+        return False
+    return any(_walks_together(builder, node, moves, i) for i in classes.batch)
+
+
+def _walks_together(builder: Builder, node: Node, moves: Moves, loop: int) -> bool:
+    """Whether neighbours along a loop, which has more than one point, lie side by side in both operands."""
+    steps = [dict(zip(o.index, moves(o.value), strict=True)).get(loop) for o in node.operands]
+    return steps == [ONE, ONE] and node.loops[loop].size.known(builder.sizes) != ONE
+
+
+def _turned(builder: Builder, node: Node, moves: Moves) -> int | None:
+    """The contraction with its last axis from the other operand, then put in order: where else the windows of a convolution
+    would be copied, many times what they read."""
+    for wide, other in (node.operands, node.operands[::-1]):
+        last = next((i for i in reversed(other.index) if i < len(node.axes) and i not in wide.index), None)
+        if builder.node(wide.value).op != "window" or last is None:
+            continue
+        order = [i for i in range(len(node.axes)) if i != last] + [last]
+        place = {loop: k for k, loop in enumerate(order)}
+        operands = tuple(replace(o, index=tuple(place.get(i, i) for i in o.index)) for o in node.operands)
+        fitted = replace(node, operands=operands, axes=tuple(node.axes[i] for i in order))
+        if arrange(fitted, builder.sizes, moves) is not None:
+            made = Operand(builder.add(fitted), tuple(order))
+            return builder.add(Node("copy", (made,), node.axes, dtype=node.dtype, origin=node.origin))
+    return None
+
+
+def _multiplied(builder: Builder, node: Node, moves: Moves) -> int:
+    """The product over all loops, in the order of the wider operand, then the sum. Loops along which both operands lie side by
+    side come last."""
     wider = max(node.operands, key=lambda o: len(o.index))
     order = list(dict.fromkeys(wider.index))
     order = [i for i in range(len(node.loops)) if i not in order] + order
+    together = [i for i in order if _walks_together(builder, node, moves, i)]
+    order = [*(i for i in order if i not in together), *together]
     place = {loop: k for k, loop in enumerate(order)}
     axes = tuple(node.loops[i] for i in order)
     operands = tuple(o.along(place) for o in node.operands)

@@ -23,7 +23,7 @@ from functools import cache
 
 from archspec.ir.build import COMPARISONS
 from archspec.ir.graph import Graph, Node, Operand
-from archspec.ir.sizes import Axis, product
+from archspec.ir.sizes import ONE, Axis, product
 from archspec.ops import OPS
 from archspec.plan.storage import is_view
 from archspec.records import field, record
@@ -478,15 +478,24 @@ def is_short(loops: Iterable[Axis], sizes: Mapping[str, int]) -> bool:
     return count is not None and count <= MOST_WRITTEN_OUT
 
 
+def _is_single(axis: Axis, sizes: Mapping[str, int]) -> bool:
+    """Whether an axis has one point."""
+    return axis.size.known(sizes) == ONE
+
+
 def _is_row_reduction(node: Node, sizes: Mapping[str, int]) -> bool:
-    """Whether the reduced loops are the operand's last axes, or else are so scattered or short that they may as well be.
+    """Whether the reduced loops are the operand's last axes, or else are so scattered or short that they may as well be. Axes
+    of one point count for nothing.
 
     A position goes with each largest value, which the running totals of columns have no place for.
     """
     if node.axes and is_short(node.reduced, sizes):
         return True
-    order, rank = node.operands[0].index, len(node.axes)
+    rank = len(node.axes)
+    order = [loop for loop in node.operands[0].index if not _is_single(node.loops[loop], sizes)]
     reduced = [k for k, loop in enumerate(order) if loop >= rank]
+    if not reduced:
+        return True
     trailing = reduced == list(range(len(order) - len(reduced), len(order)))
     scattered = reduced != list(range(reduced[0], reduced[0] + len(reduced)))
     return trailing or scattered or node.op == "argmax"

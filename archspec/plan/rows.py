@@ -7,7 +7,7 @@ A row is walked once for each phase: a reduction ends a phase, since what hangs 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from archspec.ir.graph import Node
 from archspec.ir.sizes import ONE, Size
@@ -53,15 +53,15 @@ class _Rows:
         self.inner = frozenset(group.inner_loops)
         self._find_phases()
         accesses = list(all_accesses(self.s))
-        self.outer_runs = merge(list(group.outer_loops), self.s.extents, accesses)
-        self.inner_runs = merge(list(group.inner_loops), self.s.extents, accesses)
-        self.whole = merge(range(len(group.space)), self.s.extents, accesses)
+        self.outer_runs = _runs(s, group.outer_loops, accesses)
+        self.inner_runs = _runs(s, group.inner_loops, accesses)
+        self.whole = _runs(s, range(len(group.space)), accesses)
         self.written_out = self._is_across(accesses)
 
     def _is_across(self, accesses: Sequence[Access]) -> bool:
         """Whether the rows are short and lie side by side: then vectors run along the last outer loop, over many rows, and
         the turns along a row are written out."""
-        if not self.group.outer or not is_short([self.group.space[d] for d in self.inner], self.graph.sizes):
+        if not self.outer_runs or not is_short([self.group.space[d] for d in self.inner], self.graph.sizes):
             return False
         last = self.outer_runs[-1][-1]
         beside = [a for a in accesses if any(a.strides[d].terms for d in self.inner)]
@@ -96,7 +96,7 @@ class _Rows:
 
     def call(self) -> Call:
         no_reductions = not any(OPS[self.graph.nodes[v].op].kind == "reduce" for v in self._members())
-        if no_reductions and len(self.whole) == 1 and len(self.group.space) >= 1:
+        if no_reductions and len(self.whole) == 1:
             return self._flat()
         return self._nested()
 
@@ -104,7 +104,7 @@ class _Rows:
         """Maps over buffers that lie alike: one loop over all elements, in blocks."""
         s, group = self.s, self.group
         start, i, count = (s.names.new(n) for n in ("start", "i", "count_"))
-        last = len(group.space) - 1
+        last = self.whole[-1][-1]
         s.counters = {last: ((start, ONE), (i, ONE))}
         top, body = Level(frozenset()), Level(frozenset(range(len(group.space))))
         s.levels = [top, body]
@@ -241,6 +241,9 @@ def columns_call(s: Scalars) -> Call:
 
 
 class _Columns:
+    """`lead_runs` are column loops of few points before the last run: each of their points has sums of its own, side by
+    side, so that what is read once serves them all. Else several runs are one counter, taken apart."""
+
     def __init__(self, s: Scalars) -> None:
         self.s, self.graph, self.group = s, s.graph, s.group
         group = s.group
@@ -248,39 +251,51 @@ class _Columns:
         self.root = group.root
         accesses = list(all_accesses(self.s))
         columns = range(group.outer + group.inner, len(group.space))
-        self.outer_runs = merge(list(group.outer_loops), self.s.extents, accesses)
-        self.reduced_runs = merge(list(group.inner_loops), self.s.extents, accesses)
-        self.column_runs = merge(list(columns), self.s.extents, accesses)
+        self.outer_runs = _runs(s, group.outer_loops, accesses)
+        self.reduced_runs = _runs(s, group.inner_loops, accesses)
+        runs = _runs(s, columns, accesses)
+        few = is_short([group.space[d] for run in runs[:-1] for d in run], s.sizes)
+        self.lead_runs, self.column_runs = (runs[:-1], runs[-1:]) if few else ((), runs)
 
     def call(self) -> Call:
         s, group = self.s, self.group
-        s.parameters.scratch(self._block())
+        s.parameters.scratch(Size.number(COLUMN_BLOCK) * self._extent(self.lead_runs))
         top, outer = Level(frozenset()), Level(frozenset(group.outer_loops))
         outer_variable, outer_split = counters(s, self.outer_runs, "row")
         start, count, c = (s.names.new(n) for n in ("start", "columns", "c"))
+        lead = self._named(self.lead_runs, "u")
         column_split = self._column_counters(start, c)
-        reduced = [(s.names.new("i"), run) for run in self.reduced_runs]
-        for name, run in reduced:
-            s.counters[run[-1]] = ((name, ONE),)
-        inside = self._sum_down(top, outer, reduced, c, count, column_split)
-        after = self._after(top, outer, c, count, column_split)
+        reduced = self._named(self.reduced_runs, "i")
+        self.total = self._total(lead, c)
+        inside = self._sum_down(top, outer, reduced, lead, c, count, column_split)
+        after = self._after(top, outer, lead, c, count, column_split)
         node = self.graph.nodes[self.root]
-        total = Offset((("own", ONE), (c, ONE)))
-        clear = Within(c, count, (Store("scratch", total, _identity(node.op), FLOAT),))
-        blocks = self._blocks(c, start, count, (*outer.statements, clear, *inside, *after))
-        if not group.outer:
+        clear = _nested(lead, (Within(c, count, (Store("scratch", self.total, _identity(node.op), FLOAT),)),))
+        size = s.declare(self._extent(self.column_runs))
+        blocks = Blocks(c, start, count, size, COLUMN_BLOCK, (*outer.statements, *clear, *inside, *after))
+        if not self.outer_runs:
             return finish(s, group, (*top.statements, blocks))
         rows = s.declare(extent(group.outer_loops, s.extents))
         loop = For(outer_variable, rows, (*outer_split, blocks), "parallel")
         return finish(s, group, (*top.statements, loop))
 
-    def _block(self) -> Size:
-        return Size.number(COLUMN_BLOCK)
+    def _extent(self, runs: Sequence[tuple[int, ...]]) -> Size:
+        return extent([loop for run in runs for loop in run], self.s.extents)
 
-    def _blocks(self, c: str, start: str, count: str, body: tuple[Statement, ...]) -> Blocks:
-        columns = range(self.group.outer + self.group.inner, len(self.group.space))
-        size = self.s.declare(extent(columns, self.s.extents))
-        return Blocks(c, start, count, size, COLUMN_BLOCK, body)
+    def _named(self, runs: Sequence[tuple[int, ...]], wanted: str) -> list[tuple[str, Size]]:
+        """A counter for each run, and how far it counts."""
+        named = [(self.s.names.new(wanted), self.s.declare(extent(run, self.s.extents))) for run in runs]
+        for (name, _), run in zip(named, runs, strict=True):
+            self.s.counters[run[-1]] = ((name, ONE),)
+        return named
+
+    def _total(self, lead: Sequence[tuple[str, Size]], c: str) -> Offset:
+        """Where the sum of a column stands."""
+        terms, step = [(c, ONE)], Size.number(COLUMN_BLOCK)
+        for name, size in reversed(lead):
+            terms.insert(0, (name, step))
+            step = step * size
+        return Offset((("own", ONE), *terms))
 
     def _column_counters(self, start: str, c: str) -> tuple[Statement, ...]:
         """Counters of the column loops from the flat number of a column, `start + c`."""
@@ -290,17 +305,15 @@ class _Columns:
         if len(self.column_runs) == 1:
             s.counters[self.column_runs[0][-1]] = ((start, ONE), (c, ONE))
             return ()
-        names = tuple(s.names.new("n") for _ in self.column_runs)
-        extents = tuple(s.declare(extent(run, s.extents)) for run in self.column_runs)
-        for name, run in zip(names, self.column_runs, strict=True):
-            s.counters[run[-1]] = ((name, ONE),)
-        return (Split(names, extents, f"{start} + {c}"),)
+        named = self._named(self.column_runs, "n")
+        return (Split(tuple(n for n, _ in named), tuple(size for _, size in named), f"{start} + {c}"),)
 
     def _sum_down(
         self,
         top: Level,
         outer: Level,
-        reduced: list[tuple[str, tuple[int, ...]]],
+        reduced: Sequence[tuple[str, Size]],
+        lead: Sequence[tuple[str, Size]],
         c: str,
         count: str,
         split: tuple[Statement, ...],
@@ -312,40 +325,52 @@ class _Columns:
         s.levels = [top, outer, line, body]
         operand = node.operands[0]
         scalar = s.value(operand.value, tuple(place[i] for i in operand.index))
-        total = Offset((("own", ONE), (c, ONE)))
         name, new = s.names.new("total"), s.names.new("total")
         body.statements += [
-            Load(name, FLOAT, "scratch", total),
+            Load(name, FLOAT, "scratch", self.total),
             Let(new, FLOAT, _pairwise(node.op), (Local(name), scalar), (FLOAT, FLOAT)),
-            Store("scratch", total, Local(new), FLOAT),
+            Store("scratch", self.total, Local(new), FLOAT),
         ]
         for value in sorted(group.saved - {self.root}):
             if set(group.place[value]) & set(group.inner_loops):
                 s.store(value, body)
-        statements: tuple[Statement, ...] = (*line.statements, Within(c, count, (*split, *body.statements)))
-        for name, run in reversed(reduced):
-            statements = (For(name, s.declare(extent(run, s.extents)), statements),)
-        return statements
+        within = _nested(lead, (Within(c, count, (*split, *body.statements)),))
+        return _nested(reduced, (*line.statements, *within))
 
-    def _after(self, top: Level, outer: Level, c: str, count: str, split: tuple[Statement, ...]) -> tuple[Statement, ...]:
+    def _after(
+        self,
+        top: Level,
+        outer: Level,
+        lead: Sequence[tuple[str, Size]],
+        c: str,
+        count: str,
+        split: tuple[Statement, ...],
+    ) -> tuple[Statement, ...]:
         """The maps on the sums, and the stores."""
         s, group = self.s, self.group
         node, place = self.graph.nodes[self.root], group.place[self.root]
         body = Level(frozenset(group.kept_loops))
         s.levels = [top, outer, body]
         name = s.names.new(short_name(node))
-        body.statements.append(Load(name, FLOAT, "scratch", Offset((("own", ONE), (c, ONE)))))
+        body.statements.append(Load(name, FLOAT, "scratch", self.total))
         body.known[self.root, place[: len(node.axes)]] = Local(name)
         for value in sorted(group.saved):
             if value == self.root or not set(group.place[value]) & set(group.inner_loops):
                 self._store(value, body)
-        return (Within(c, count, (*split, *body.statements)),)
+        return _nested(lead, (Within(c, count, (*split, *body.statements)),))
 
     def _store(self, value: int, body: Level) -> None:
         dims = self.group.place[value][: len(self.graph.nodes[value].axes)]
         scalar = self.s.value(value, dims)
         offset = self.s.offset(self.s.access(value, dims))
         body.statements.append(Store(self.s.buffer(value), offset, scalar, FLOAT))
+
+
+def _nested(named: Sequence[tuple[str, Size]], body: tuple[Statement, ...]) -> tuple[Statement, ...]:
+    """`body` inside of loops with these counters."""
+    for name, size in reversed(named):
+        body = (For(name, size, body),)
+    return body
 
 
 def _identity(op: str) -> Constant:
@@ -357,6 +382,11 @@ def _identity(op: str) -> Constant:
 def _pairwise(op: str) -> str:
     """The map that joins two values as the reduction does."""
     return {"sum": "add", "max": "maximum", "min": "minimum"}[op]
+
+
+def _runs(s: Scalars, dims: Iterable[int], accesses: Sequence[Access]) -> tuple[tuple[int, ...], ...]:
+    """Loops put together where all accesses walk them as one; those of one point move nothing."""
+    return merge([d for d in dims if s.extents[d] != ONE], s.extents, accesses)
 
 
 def counters(s: Scalars, runs: Sequence[tuple[int, ...]], wanted: str) -> tuple[str, tuple[Statement, ...]]:

@@ -249,7 +249,7 @@ class Scalars:
 
     def _position(self, node: Node, dims: tuple[int, ...], level: Level) -> Local:
         name = self.names.new("at_")
-        level.statements.append(Position(name, Offset(self.counters[dims[0]])))
+        level.statements.append(Position(name, Offset(self.counters.get(dims[0], ()))))
         return Local(name)
 
     def _random(self, node: Node, dims: tuple[int, ...], level: Level) -> Local:

@@ -3,9 +3,11 @@
 y[t,o] = sum u,c: x[(t+p-u)/s, c] * W[u,c,o]     ->  z[q,r,o] = sum k,c: x[q-k, c] * V[k,r,c,o],  V[k,r] = W[s*k + r];
                                                      y[t] = z[q,r] where s*q + r = t + p
 dW[u,c,o] = sum t: x[(t+p-u)/s, c] * dy[t,o]     ->  dW[u,c,o] = sum i: x[i,c] * dy[s*i-p+u, o]
+dx[t,c] = sum u: w[(t+p-u)/s, u, c]              ->  z[q,r,c] = sum k: w[q-k, s*k+r, c];  dx[t] = z[q,r] as above
 
 The first makes the s points of y between two of x at once, as channels of a convolution without a stride (Shi et al. 2016,
-section 3). The second walks the points of x instead of those of y, of which only each s-th one meets one.
+section 3). The second walks the points of x instead of those of y, of which only each s-th one meets one. The third is the
+gradient of a pooling whose windows overlap.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ MINUS = Size.number(-1)
 
 
 def multiply_without_division(graph: Graph) -> Graph:
-    """Products of windows that divide in the forms above."""
+    """Products of windows that divide in the first two forms above; the third is for what is no product."""
     if not any(node.op == "window" and _divides(node) for node in graph.nodes):
         return graph
 
@@ -129,32 +131,97 @@ def between_points(builder: Builder, node: Node, left: Operand, right: Operand) 
     """The first form, along all axes at once."""
     window = builder.node(left.value)
     places: Sequence[Place] = window.attribute("places")
-    found = {k: _stretch(builder, node, places, k, left, right) for k, p in enumerate(places) if p.divisor != ONE}
+    found = {k: _stretch(builder, node, places, k, left) for k, p in enumerate(places) if p.divisor != ONE}
     known = {axis: stretch for axis, stretch in found.items() if stretch is not None}
-    if len(known) < len(found) or any(s.taps <= s.step // 2 for s in known.values()):
+    alone = all(
+        s.outer not in right.index and s.inner in right.index and _times(places, left, s) == (1, 1) for s in known.values()
+    )
+    if len(known) < len(found) or not alone or any(s.taps <= s.step // 2 for s in known.values()):
         return None  # with fewer taps than points most of what is multiplied would be zeros
+    wide = _numbers(node, known)
+    operands = (_convolved(builder, node, left, known, wide), _by_phases(builder, right, known, wide))
+    return _between(builder, node, known, operands)
+
+
+def sum_between_points(builder: Builder, node: Node) -> int | None:
+    """The third form, along all axes at once."""
+    left = node.operands[0]
+    window = builder.node(left.value)
+    if window.op != "window":
+        return None
+    places: Sequence[Place] = window.attribute("places")
+    if not _divides(window) or window.attribute("fill") != 0.0 or len(set(left.index)) != len(left.index):
+        return None
+    found = {k: _stretch(builder, node, places, k, left) for k, p in enumerate(places) if p.divisor != ONE}
+    known = {axis: stretch for axis, stretch in found.items() if stretch is not None}
+    taps = [_tap_axis(builder, window, left, s) for s in known.values()]
+    if len(known) < len(found) or None in taps or any(_times(places, left, s) != (1, 2) for s in known.values()):
+        return None
+    return _between(
+        builder, node, known, (_read_by_phases(builder, node, known, dict(zip(taps, known.values(), strict=True))),)
+    )
+
+
+def _times(places: Sequence[Place], left: Operand, s: _Stretch) -> tuple[int, int]:
+    """How often t and u are in the places of a window."""
+    loops = [left.index[i] for place in places for i, _ in place.terms]
+    return loops.count(s.outer), loops.count(s.inner)
+
+
+def _tap_axis(builder: Builder, window: Node, left: Operand, s: _Stretch) -> int | None:
+    """The axis that u walks from end to end."""
+    axes = builder.node(window.operands[0].value).axes
+    plain = ((k, p.plain) for k, p in enumerate(window.attribute("places")) if p.plain is not None)
+    return next((k for k, i in plain if left.index[i] == s.inner and window.axes[i] == axes[k]), None)
+
+
+def _read_by_phases(
+    builder: Builder, node: Node, known: Mapping[int, _Stretch], taps: Mapping[int | None, _Stretch]
+) -> Operand:
+    """The window w[q-k, s*k+r] in place of w[(t+p-u)/s, u]."""
+    left, wide = node.operands[0], _numbers(node, known)
+    window = builder.node(left.value)
+    outer, inner = {s.outer: s for s in known.values()}, {s.inner: s for s in known.values()}
+    axes: list[Axis] = []
+    index: list[int] = []
+    number: dict[int, int] = {}  # of each loop of the product, where it is among those of the window
+    for old, loop in zip(window.axes, left.index, strict=True):
+        number[loop] = len(axes)
+        parts = _parted(old, outer.get(loop)) if loop not in inner else (Axis(Size.number(inner[loop].depth)),)
+        axes += parts
+        index += [wide[loop] + k for k in range(len(parts))]
+    places = [replace(p, terms=tuple((number[left.index[i]], f) for i, f in p.terms)) for p in window.attribute("places")]
+    for axis, s in known.items():
+        places[axis] = replace(places[axis], offset=Size.number(s.offset // s.step), divisor=ONE)
+    for axis, s in taps.items():
+        assert axis is not None
+        places[axis] = Place(((number[s.inner], Size.number(s.step)), (number[s.outer] + 1, ONE)))
+    return Operand(builder.window(window.operands[0].value, axes, places), tuple(index))
+
+
+def _numbers(node: Node, known: Mapping[int, _Stretch]) -> list[int]:
+    """Each loop's number once every t is a q and an r."""
+    outer = {s.outer for s in known.values()}
+    return list(accumulate((1 + (i in outer) for i in range(len(node.loops))), initial=0))
+
+
+def _between(builder: Builder, node: Node, known: Mapping[int, _Stretch], operands: tuple[Operand, ...]) -> int:
+    """The node over the loops q, r and k instead of t and u, and the points of t from it."""
     outer = {s.outer: s for s in known.values()}
-    wide = list(accumulate((1 + (i in outer) for i in range(len(node.loops))), initial=0))  # each loop's number from now on
     axes = tuple(a for i, axis in enumerate(node.axes) for a in _parted(axis, outer.get(i)))
     inner = {s.inner: Axis(Size.number(s.depth)) for s in known.values()}
     reduced = tuple(inner.get(i, node.loops[i]) for i in range(len(node.axes), len(node.loops)))
-    operands = (_convolved(builder, node, left, known, wide), _by_phases(builder, right, known, wide))
     made = builder.add(replace(node, operands=operands, axes=axes, reduced=reduced))
     return _put_together(builder, made, node, outer)
 
 
-def _stretch(
-    builder: Builder, node: Node, places: Sequence[Place], axis: int, left: Operand, right: Operand
-) -> _Stretch | None:
+def _stretch(builder: Builder, node: Node, places: Sequence[Place], axis: int, left: Operand) -> _Stretch | None:
     place, rank = places[axis], len(node.axes)
     kept = [i for i, factor in place.terms if factor == ONE and left.index[i] < rank]
     summed = [i for i, factor in place.terms if factor == MINUS and left.index[i] >= rank]
     if len(place.terms) != 2 or len(kept) != 1 or len(summed) != 1:
         return None
     t, u = left.index[kept[0]], left.index[summed[0]]
-    elsewhere = {i for k, p in enumerate(places) if k != axis for i, _ in p.terms}
-    if {kept[0], summed[0]} & elsewhere or t in right.index or u not in right.index:
-        return None
     sizes = (place.divisor, place.offset, node.loops[t].size, node.loops[u].size)
     step, offset, points, taps = (size.evaluate(builder.sizes) for size in sizes)
     if step is None or offset is None or points is None or taps is None or step < 1:

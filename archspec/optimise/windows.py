@@ -15,7 +15,7 @@ from itertools import count
 from archspec.ir.build import Builder, rebuild
 from archspec.ir.graph import Graph, Node, Operand, Place
 from archspec.ir.sizes import ONE, ZERO, Axis, Size
-from archspec.optimise.strides import between_points
+from archspec.optimise.strides import between_points, sum_between_points
 from archspec.records import replace
 
 
@@ -34,7 +34,8 @@ def read_windows_in_place(graph: Graph) -> Graph:
         if node.op == "sum":
             window = graph.nodes[old].operands[0].value
             source = graph.nodes[window].operands[0].value if graph.nodes[window].op == "window" else None
-            return _product_of_windows(builder, node) if {window, source} <= once else None
+            made = _product_of_windows(builder, node) if {window, source} <= once else None
+            return sum_between_points(builder, node) if made is None else made
         return _with_border(builder, node) if node.op == "window" and old in multiplied else None
 
     return rebuild(graph, rewrite)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from archspec.ir.graph import Node
-from archspec.ir.sizes import ONE, Size
+from archspec.ir.sizes import ONE, ZERO, Size
 from archspec.ops import OPS
 from archspec.plan.groups import is_short, loose_operands
 from archspec.plan.kernel import (
@@ -59,13 +59,14 @@ class _Rows:
         self.written_out = self._is_across(accesses)
 
     def _is_across(self, accesses: Sequence[Access]) -> bool:
-        """Whether the rows are short and lie side by side: then vectors run along the last outer loop, over many rows, and
-        the turns along a row are written out."""
+        """Whether the rows are short and lie side by side, or are the same for neighbours: then vectors run along the last
+        outer loop, over many rows, and the turns along a row are written out."""
         if not self.outer_runs or not is_short([self.group.space[d] for d in self.inner], self.graph.sizes):
             return False
         last = self.outer_runs[-1][-1]
         beside = [a for a in accesses if any(a.strides[d].terms for d in self.inner)]
-        return bool(beside) and all(a.strides[last] == ONE for a in beside)
+        steps = {a.strides[last] for a in accesses}
+        return ONE in steps and (steps <= {ZERO, ONE} or all(a.strides[last] == ONE for a in beside))
 
     # --- phases -----------------------------------------------------------------------------------------------
 
@@ -198,7 +199,7 @@ class _Rows:
 
     def _choose_temporaries(self) -> None:
         """Values that a later walk needs, cost much and are not stored anyway: kept in scratch memory of the thread."""
-        wanted = sorted(v for v in self._needed_later() if not OPS[self.graph.nodes[v].op].cheap)
+        wanted = sorted(v for v in self._needed_later() if not self._is_again(v))
         if not wanted:
             return
         length = extent(self.group.inner_loops, self.s.extents)
@@ -210,6 +211,11 @@ class _Rows:
             if k:
                 terms.append(("", length * Size.number(k)))
             self.s.temporary[value] = Offset(tuple(terms))
+
+    def _is_again(self, value: int) -> bool:
+        """Whether a later walk computes the value again, or reads it again where it lies."""
+        op = OPS[self.graph.nodes[value].op]
+        return op.cheap or op.kind == "read"
 
     def _inner_offset(self) -> Offset:
         """The number of the point along the row."""
@@ -230,7 +236,7 @@ class _Rows:
                 seen.add(v)
                 if self.phase[v] < phase and v not in self.group.saved:
                     found.add(v)
-                if self.phase[v] == phase or OPS[self.graph.nodes[v].op].cheap:
+                if self.phase[v] == phase or self._is_again(v):
                     stack += [o.value for o in self.graph.nodes[v].operands]
         return found
 

@@ -59,10 +59,17 @@ def test_products_with_a_stride_are_products_without_division(call: str) -> None
     assert not [node for node in graph.nodes if node.op == "equal"]
 
 
-def test_few_taps_are_read_where_they_are() -> None:
-    """Where most of the points between two taps get nothing, they are not multiplied."""
+def test_few_taps_are_not_multiplied_by_zeros() -> None:
+    """Where most of the points between two taps get nothing, the product is made for the taps alone."""
     graph = summed("conv2d(8, size=1, stride=3)")
-    assert [node for node in graph.nodes if divides(node)]
+    largest = max(elements(graph, node) for node in graph.nodes if node.op == "contract")
+    assert largest == 2 * 3 * 2 * 4 * 8
+
+
+def test_overlapping_pooling_reads_each_window_once() -> None:
+    """The gradient of a pooling with a stride goes by phases: nothing divides."""
+    graph = summed("max_pool2d(3, stride=2, padding=1)")
+    assert not [node for node in graph.nodes if divides(node)]
 
 
 @pytest.mark.parametrize("groups", [2, 4])

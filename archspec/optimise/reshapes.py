@@ -69,7 +69,8 @@ def _runs(builder: Builder, source: Node, axes: Sequence[Axis]) -> list[list[int
     runs: list[list[int]] = []
     left = list(range(len(source.axes)))
     for axis in axes:
-        size, run = ONE, []
+        size = ONE
+        run: list[int] = []
         while left and (not run or size != axis.size.known(builder.sizes)):
             run.append(left.pop(0))
             size = size * source.axes[run[-1]].size.known(builder.sizes)

@@ -193,9 +193,9 @@ def _read_by_phases(
     places = [replace(p, terms=tuple((number[left.index[i]], f) for i, f in p.terms)) for p in window.attribute("places")]
     for axis, s in known.items():
         places[axis] = replace(places[axis], offset=Size.number(s.offset // s.step), divisor=ONE)
-    for axis, s in taps.items():
-        assert axis is not None
-        places[axis] = Place(((number[s.inner], Size.number(s.step)), (number[s.outer] + 1, ONE)))
+    for tap_axis, s in taps.items():
+        assert tap_axis is not None
+        places[tap_axis] = Place(((number[s.inner], Size.number(s.step)), (number[s.outer] + 1, ONE)))
     return Operand(builder.window(window.operands[0].value, axes, places), tuple(index))
 
 

@@ -86,7 +86,7 @@ def _turned_map(builder: Builder, node: Node) -> int | None:
     if order == tuple(rank) or sorted(order) != list(rank):
         return None
     place = {loop: k for k, loop in enumerate(order)}
-    operands = tuple(replace(o, index=tuple(place[i] for i in o.index)) for o in node.operands)
+    operands = tuple(o.along(place) for o in node.operands)
     made = builder.add(replace(node, operands=operands, axes=tuple(node.axes[i] for i in order)))
     copy = Node("copy", (Operand(made, order),), node.axes, dtype=node.dtype, of=node.of)
     return builder.add(replace(copy, origin=node.origin))

@@ -105,7 +105,7 @@ def _turned(builder: Builder, node: Node, moves: Moves) -> int | None:
             continue
         order = [i for i in range(len(node.axes)) if i != last] + [last]
         place = {loop: k for k, loop in enumerate(order)}
-        operands = tuple(replace(o, index=tuple(place.get(i, i) for i in o.index)) for o in node.operands)
+        operands = tuple(o._replace(index=tuple(place.get(i, i) for i in o.index)) for o in node.operands)
         fitted = replace(node, operands=operands, axes=tuple(node.axes[i] for i in order))
         if arrange(fitted, builder.sizes, moves) is not None:
             made = Operand(builder.add(fitted), tuple(order))

@@ -192,11 +192,15 @@ class _Printer:
         self.line(f"for block in range({turns}):")
         with _Nested(self, shared=True):
             self.line(f"{s.start} = block * {s.block}")
-            self.line(f"{s.count} = min({s.block}, {extent} - {s.start})")
+            points = s.extent.constant or 0
+            if points and (points <= s.block or points % s.block == 0):  # all blocks are alike
+                self.inlined[s.count] = str(min(points, s.block))
+            else:
+                self.line(f"{s.count} = min({s.block}, {extent} - {s.start})")
             self._body(s.body)
 
     def _within(self, s: k.Within) -> None:
-        self.line(f"for {s.variable} in range({s.count}):")
+        self.line(f"for {s.variable} in range({self.inlined.get(s.count, s.count)}):")
         with _Nested(self):
             self._body(s.body)
 

@@ -37,6 +37,8 @@ from archspec.plan.wrap import finish
 
 FLAT_BLOCK = 1024
 COLUMN_BLOCK = 64
+MOST_LED = 64  # the sums of as many blocks stay in the first cache
+NARROW = 16  # columns that are no vector
 ENOUGH_ROWS = 64  # for the threads to share
 
 
@@ -248,7 +250,8 @@ def columns_call(s: Scalars) -> Call:
 
 class _Columns:
     """`lead_runs` are column loops of few points before the last run: each of their points has sums of its own, side by
-    side, so that what is read once serves them all. Else several runs are one counter, taken apart."""
+    side, so that what is read once serves them all. Where they are many, they are walked outside. Only where the last run is
+    narrow, all are one counter, taken apart."""
 
     def __init__(self, s: Scalars) -> None:
         self.s, self.graph, self.group = s, s.graph, s.group
@@ -259,14 +262,23 @@ class _Columns:
         columns = range(group.outer + group.inner, len(group.space))
         self.outer_runs = _runs(s, group.outer_loops, accesses)
         self.reduced_runs = _runs(s, group.inner_loops, accesses)
-        runs = _runs(s, columns, accesses)
-        few = is_short([group.space[d] for run in runs[:-1] for d in run], s.sizes)
-        self.lead_runs, self.column_runs = (runs[:-1], runs[-1:]) if few else ((), runs)
+        self._part(_runs(s, columns, accesses))
+
+    def _part(self, runs: tuple[tuple[int, ...], ...]) -> None:
+        """Tells the column loops apart by where they are walked."""
+        before, last = runs[:-1], runs[-1:]
+        points, width = (self._extent(part).constant for part in (before, last))
+        few, narrow = points is not None and points <= MOST_LED, width is not None and width < NARROW
+        self.lead_runs = before if few else ()
+        self.column_runs = last if few or not narrow else runs
+        if not few and not narrow:
+            self.outer_runs = (*self.outer_runs, *before)
+        self.outside = frozenset(i for run in self.outer_runs for i in run) | frozenset(self.group.outer_loops)
 
     def call(self) -> Call:
         s, group = self.s, self.group
         s.parameters.scratch(Size.number(COLUMN_BLOCK) * self._extent(self.lead_runs))
-        top, outer = Level(frozenset()), Level(frozenset(group.outer_loops))
+        top, outer = Level(frozenset()), Level(self.outside)
         outer_variable, outer_split = counters(s, self.outer_runs, "row")
         start, count, c = (s.names.new(n) for n in ("start", "columns", "c"))
         lead = self._named(self.lead_runs, "u")
@@ -281,7 +293,7 @@ class _Columns:
         blocks = Blocks(c, start, count, size, COLUMN_BLOCK, (*outer.statements, *clear, *inside, *after))
         if not self.outer_runs:
             return finish(s, group, (*top.statements, blocks))
-        rows = s.declare(extent(group.outer_loops, s.extents))
+        rows = s.declare(self._extent(self.outer_runs))
         loop = For(outer_variable, rows, (*outer_split, blocks), "parallel")
         return finish(s, group, (*top.statements, loop))
 
@@ -326,7 +338,7 @@ class _Columns:
     ) -> tuple[Statement, ...]:
         s, group = self.s, self.group
         node, place = self.graph.nodes[self.root], group.place[self.root]
-        line = Level(frozenset((*group.outer_loops, *group.inner_loops)))
+        line = Level(self.outside | frozenset(group.inner_loops))
         body = Level(frozenset(range(len(group.space))))
         s.levels = [top, outer, line, body]
         operand = node.operands[0]

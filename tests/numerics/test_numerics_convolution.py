@@ -188,3 +188,52 @@ def test_gradients_by_differences():
     program = compiled(spec(*cases))
     randomise(program, 3)
     check_gradient(program, **batch(3, *cases))
+
+
+# --- sizes at which channels fill vectors, taps are many, and threads have something to share ---------------------------
+
+
+def grouped(size: int, channels: int, out: int, groups: int, points: int = 9, **given: Any) -> Case:
+    call = f"conv2d({out}, {settings_text(size=size, groups=groups, **given)})"
+
+    def reference(x: Any, w: Weights) -> Any:
+        return functional.conv2d(x, to_torch(w["W"]), w["b"], groups=groups, **given)
+
+    return Case(call, (points, points - 2, channels), reference, (size, size, channels // groups, out))
+
+
+def upsampled(size: int, channels: int, out: int, **given: Any) -> Case:
+    def reference(x: Any, w: Weights) -> Any:
+        return functional.conv_transpose2d(x, torch.movedim(w["W"], (-2, -1), (0, 1)).contiguous(), w["b"], **given)
+
+    call = f"conv2d_transposed({out}, {settings_text(size=size, **given)})"
+    return Case(call, (5, 6, channels), reference, (size, size, channels, out))
+
+
+WIDE = (
+    grouped(3, 20, 20, 20, padding=1),
+    grouped(7, 18, 18, 18, padding=3),
+    grouped(3, 17, 34, 17, stride=2),
+    grouped(3, 24, 36, 3, padding=1, stride=2),
+    upsampled(3, 18, 20, stride=2, padding=1),
+    upsampled(4, 7, 33, stride=2),
+    Case("max_pool2d(3, stride=2, padding=1)", (9, 8, 20), lambda x, w: functional.max_pool2d(x, 3, 2, 1)),
+    Case("mean_pool2d(3, stride=2, padding=1)", (9, 8, 20), lambda x, w: functional.avg_pool2d(x, 3, 2, 1)),
+)
+
+
+@pytest.mark.parametrize("case", WIDE, ids=lambda case: case.call)
+def test_wide_layers_equal_pytorch(case):
+    compare(compiled(spec(case)), "m", reference(case), batch(1, case, rows=3), 1)
+
+
+@pytest.mark.parametrize("case", WIDE, ids=lambda case: case.call)
+def test_wide_layers_have_the_same_bits_on_any_number_of_threads(case):
+    found = []
+    for threads in (1, 2, 3):
+        program = compiled(spec(case), "f32", threads)
+        randomise(program, 2)
+        found.append(program.gradient(**batch(4, case, rows=5)))
+    for loss, gradient in found[1:]:
+        assert loss == found[0][0]
+        assert all(np.array_equal(gradient[path], first) for path, first in found[0][1].items())

@@ -12,6 +12,7 @@ from archspec.data.ragged import Ragged
 from archspec.diagnostics import ArchError, Diagnostic
 from archspec.ir.graph import INT, Graph, Node
 from archspec.ir.sizes import Axis, Size
+from archspec.records import record
 
 Array = NDArray[Any]
 Indices = NDArray[np.int64]
@@ -206,25 +207,52 @@ def _axes(graph: Graph, name: str) -> Sequence[Any]:
     return graph.nodes[graph.inputs[name]].axes
 
 
-def put(graph: Graph, arrays: Mapping[str, Array], places: Mapping[str, Array]) -> None:
+@record
+class Slot:
+    """What is known of an input before any batch: the kinds of arrays that it takes; its ragged axis and the input that has the
+    lengths of its rows; for indices the end of their axis, `open_end` where a batch tells it."""
+
+    name: str
+    node: Node
+    kinds: str
+    axis: int | None
+    lengths: str
+    end: int | None
+    open_end: bool
+
+
+def slots(graph: Graph) -> tuple[Slot, ...]:
+    """The inputs of a graph, in order."""
+    return tuple(_slot(graph, name, graph.nodes[value]) for name, value in graph.inputs.items())
+
+
+def _slot(graph: Graph, name: str, node: Node) -> Slot:
+    axis = ragged_axis(node)
+    lengths = str(node.axes[axis]) if axis is not None else ""
+    of = node.of if node.dtype == INT and not is_lengths(node) else None
+    end = graph.size(of) if of is not None else None
+    return Slot(name, node, "iu" if node.dtype == INT else "fiub", axis, lengths, end, of is not None and end is None)
+
+
+def put(graph: Graph, into: Sequence[Slot], arrays: Mapping[str, Array], places: Mapping[str, Array]) -> None:
     """Copies inputs into a program's memory. What lies past the end of a row becomes zero; indices are checked."""
-    for name, value in graph.inputs.items():
-        node, array, place = graph.nodes[value], arrays[name], places[name]
-        _check_kind(name, node, array)
+    for slot in into:
+        name, array, place = slot.name, arrays[slot.name], places[slot.name]
+        if array.dtype.kind not in slot.kinds:
+            _check_kind(name, slot.node, array)
         copied(name, array, place)
-        axis = ragged_axis(node)
-        if axis is not None and str(node.axes[axis]) in arrays:
-            place[past_the_end(arrays[str(node.axes[axis])], place.shape[axis])] = 0
-        if node.dtype == INT and not is_lengths(node):
+        if slot.axis is not None and slot.lengths in arrays:
+            place[past_the_end(arrays[slot.lengths], place.shape[slot.axis])] = 0
+        if slot.end is not None:
+            check_indices(name, place, slot.end)
+        elif slot.open_end:
             _check_inside(name, graph, place, arrays)
 
 
 def _check_inside(name: str, graph: Graph, array: Array, arrays: Mapping[str, Array]) -> None:
-    """Indices must lie inside their axis, or inside of their own row where that differs in length."""
+    """Indices along an open axis must lie inside of it, or inside of their own row where that differs in length."""
     of = graph.nodes[graph.inputs[name]].of
-    size = graph.size(of) if of is not None else None
-    if of is None or size is not None:
-        return check_indices(name, array, size)
+    assert of is not None
     lengths = arrays.get(str(of))
     if lengths is None or str(of) not in graph.inputs:
         return check_indices(name, array, _open_size(graph, of, arrays))
@@ -260,7 +288,7 @@ def check_indices(name: str, array: Array, size: int | None) -> None:
     if size is None or not array.size:
         return
     if array.dtype == np.int64 and array.flags.c_contiguous and array.ndim:
-        inside = array.view(np.uint64).max() < size  # a negative number is a huge one without its sign
+        inside = np.maximum.reduce(array.view(np.uint64), axis=None) < size  # a negative number is a huge one without its sign
     else:
         inside = int(array.min()) >= 0 and int(array.max()) < size
     if not inside:

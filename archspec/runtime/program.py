@@ -212,14 +212,13 @@ class Program:
 
     def _finish_step(self, bound: Bound) -> None:
         """What a step leaves behind beside the update: running averages, states that are carried over, its number."""
-        for name, array in bound.outputs.items():
-            if name.startswith("running:"):
-                self.layout.view(self.state.weights, name.removeprefix("running:"))[...] = array
+        for path, array in bound.running.items():
+            self.layout.view(self.state.weights, path)[...] = array
         self._carry(bound)
         self.state.step[0] += 1
 
     def _carry(self, bound: Bound) -> None:
-        self._carried = {name: array.copy() for name, array in bound.outputs.items() if feed.is_carried(name)}
+        self._carried = {name: array.copy() for name, array in bound.carried.items()}
 
     def _diverged(self, bound: Bound) -> ArchError:
         """Which value was the first that is not finite: the kernels are run again, one by one."""
@@ -343,7 +342,7 @@ class Program:
         else:
             arrays = feed.widened(graph, feed.complete(graph, inputs, carried or {}), stage.room)
         bound = stage.bind_shapes(tuple([arrays[name].shape for name in graph.inputs]))
-        feed.put(graph, arrays, bound.inputs)
+        feed.put(graph, stage.slots, arrays, bound.inputs)
         return bound
 
     def _is_plain(self, graph: Graph) -> bool:

@@ -15,11 +15,12 @@ from archspec.plan import Memory, Plan, lay_out
 from archspec.plan.kernel import Call
 from archspec.plan.memory import value_nbytes
 from archspec.records import record
-from archspec.runtime.feed import bad_input, least_room
+from archspec.runtime.feed import bad_input, is_carried, least_room, slots
 from archspec.runtime.table import Unrolled
 
 Array = NDArray[Any]
 LINE = 64
+RUNNING = "running:"
 MOST_BOUND = 512  # shapes that a stage stays ready for
 
 
@@ -58,12 +59,15 @@ class Arena:
 @record
 class Bound:
     """A stage for given sizes. `rows` are its rows of the table, `calls` says for each which call it is; arrays are views of
-    the memory that the rows name; `tables` are named by rows too."""
+    the memory that the rows name; `tables` are named by rows too. `running` and `carried` are the outputs that a step leaves
+    behind: averages by the path of their weight, states for the batch that follows."""
 
     rows: NDArray[np.int64]
     calls: Sequence[Call]
     inputs: Mapping[str, Array]
     outputs: Mapping[str, Array]
+    running: Mapping[str, Array]
+    carried: Mapping[str, Array]
     memory: Memory
     generation: int
     sizes: Mapping[str, int]
@@ -90,6 +94,7 @@ class Stage:
         self._bound: dict[tuple[tuple[str, int], ...], Bound] = {}
         self._by_shape: dict[tuple[tuple[int, ...], ...], Bound] = {}
         self.room = least_room(plan.graph)
+        self.slots = slots(plan.graph)
         self.dtypes = {"float": self.float_type, "int": np.dtype(np.int64), "bool": np.dtype(np.uint8)}
 
     def bind(self, sizes: Mapping[str, int]) -> Bound:
@@ -129,11 +134,14 @@ class Stage:
         values = self._values(sizes, {**memory.offsets, **inputs})
         scratch = self.arena.bytes[at : at + room * self.threads]
         table = Unrolled(self, {**graph.sizes, **sizes}, values, scratch, room)
+        outputs = {name: values[self._place(v)] for name, v in graph.outputs.items()}
         return Bound(
             table.rows,
             table.calls,
             {name: values[v] for name, v in graph.inputs.items()},
-            {name: values[self._place(v)] for name, v in graph.outputs.items()},
+            outputs,
+            {name.removeprefix(RUNNING): array for name, array in outputs.items() if name.startswith(RUNNING)},
+            {name: array for name, array in outputs.items() if is_carried(name)},
             memory,
             self.arena.generation,
             {**graph.sizes, **sizes},

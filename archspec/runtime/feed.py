@@ -136,7 +136,9 @@ def complete(graph: Graph, given: Mapping[str, Any], carried: Mapping[str, Array
 
 
 def _is_rows(value: Any) -> bool:
-    """Whether an input is given row by row: a list of rows, not one array."""
+    """Whether an input is given row by row: a list of rows, or an array of them, not one array of numbers."""
+    if isinstance(value, np.ndarray):
+        return value.dtype == object and value.ndim == 1 and len(value) > 0 and np.ndim(value[0]) > 0
     return isinstance(value, Ragged | list | tuple) and len(value) > 0 and (isinstance(value, Ragged) or np.ndim(value[0]) > 0)
 
 

@@ -50,6 +50,15 @@ def test_a_list_of_rows_is_a_padded_array_with_lengths(program):
     np.testing.assert_allclose(z, one, rtol=1e-12)
 
 
+def test_rows_may_come_in_lists_tuples_and_arrays_of_rows(program):
+    x, ids = rows([4, 1, 6])
+    z = program.forward(x=x, ids=ids)["z"]
+    held = np.empty(3, object)
+    held[:] = x
+    for given in (tuple(x), held, [a.tolist() for a in x]):
+        np.testing.assert_array_equal(program.forward(x=given, ids=ids)["z"], z)
+
+
 def test_padding_reaches_no_gradient(program):
     lengths = [4, 2, 6]
     x, ids = rows(lengths)

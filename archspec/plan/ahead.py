@@ -63,7 +63,7 @@ def _copied(node: Node, side: int) -> tuple[Node, tuple[int, ...]]:
     """A copy of the right side with the loops of the sum before those of the columns, and the loops that walk it."""
     rank, right, other = len(node.axes), node.operands[side], node.operands[1 - side]
     batch = [i for i in right.index if i < rank and i in other.index]
-    summed = [i for i in other.index if i >= rank]
+    summed = [i for i in dict.fromkeys((*other.index, *right.index)) if i >= rank]
     order = [*batch, *summed, *(i for i in right.index if i < rank and i not in batch)]
     place = {loop: k for k, loop in enumerate(order)}
     operand = Operand(right.value, tuple(place[i] for i in right.index))

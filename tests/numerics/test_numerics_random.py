@@ -96,6 +96,28 @@ def test_positions_along_an_axis_of_one_point_beside_a_product(line, steps, widt
     assert_same(run(stages.optimised, inputs, weights, 2), interpret(stages.backward, inputs, weights))
 
 
+@pytest.mark.parametrize(
+    "body", ["mean[H](h[t-1] @ W) + x[t]", "h[t-1] @ W - mean[H](h[t-1] @ W) + x[t]", "x[t] * (W @ v) + mean[H](h[t-1] @ W)"]
+)
+def test_a_product_in_a_loop_that_sums_over_its_columns_too(body):
+    """Its right side is laid out ahead of the loop, with a loop of the sum that the left side does not have."""
+    text = f"""
+      dim B, T = 3, H = 4
+      model m(x[B,T,H]) -> h[B,T,H] {{
+        weight W[H,H]
+        weight v[H]
+        over t in T {{
+          state h[B,H] = 0
+          h[t] = tanh({body})
+        }}
+      }}
+      train {{ loss = mean(h^2) }}
+    """
+    stages = spec_of(text).stages()
+    inputs, weights = {"x": np.random.default_rng(0).normal(size=(2, 3, 4))}, weights_of(stages.backward)
+    assert_same(run(stages.optimised, inputs, weights, 2), interpret(stages.backward, inputs, weights))
+
+
 def outcome(program, inputs):
     loss, gradient = program.gradient(**inputs)
     return {"loss": loss, **{f"gradient:{path}": value for path, value in gradient.items()}}

@@ -8,6 +8,7 @@ Lowering, gradients and passes all write equations over terms:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from operator import is_
@@ -82,7 +83,9 @@ class Builder:
             whole = value if len(order) == len(node.axes) else self.reshape(value, tuple(axes[loop] for loop in order))
             loops = Loops(self, tuple(axes))
             return loops.materialise(loops.term(whole, order), range(len(axes)))
+        often = Counter(loop for place in places for loop, _ in place.terms)
         parts = [self._parts(place, axis, axes) for place, axis in zip(places, node.axes, strict=True)]
+        parts = [pair if pair is not None and all(often[i] == 1 for i in pair) else None for pair in parts]
         if any(parts) and node.op != "copy":  # what a copy repeats is not put in memory for that
             return self._window_of_parts(value, axes, places, parts, fill)
         return self.add(

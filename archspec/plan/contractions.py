@@ -16,6 +16,7 @@ from archspec.plan.products import arrange, classify
 from archspec.plan.storage import View
 from archspec.records import replace
 
+FEW = 4  # a quarter of a vector: a tile does as well with more of them, since it loads less for each product
 Moves = Callable[[int], tuple[Size, ...]]
 
 
@@ -81,11 +82,11 @@ def _reordered(builder: Builder, node: Node, operand: Operand, other: Operand) -
 
 
 def _is_side_by_side(builder: Builder, node: Node, moves: Moves) -> bool:
-    """Whether the contraction is many products of one row or column each, whose elements lie side by side: a depthwise
-    convolution. Vectors then run along them, not along the one row."""
+    """Whether the contraction is many products of few rows or columns each, whose elements lie side by side: a depthwise
+    convolution. Vectors then run along them, not along the rows."""
     classes = classify(node, *node.operands)
     extents = [a.size.known(builder.sizes) for a in node.loops]
-    if classes is None or all(extent(part, extents) != ONE for part in (classes.m, classes.n)):
+    if classes is None or all((extent(part, extents).constant or FEW + 1) > FEW for part in (classes.m, classes.n)):
         return False
     return any(_walks_together(builder, node, moves, i) for i in classes.batch)
 

@@ -463,11 +463,14 @@ class _Fusion:
                 self._join(latest, [v], v)
 
     def _new_columns(self, value: int, node: Node, chain: list[int]) -> None:
-        order = node.operands[0].index
-        rank = len(node.axes)
-        reduced = [k for k, loop in enumerate(order) if loop >= rank]
-        outer = reduced[0]
-        group = self._group(COLUMNS, tuple(node.loops[i] for i in order), outer, len(reduced), value)
+        """Reduced loops side by side, what stands before them outside, what stands behind them as columns. Loops of one point
+        may stand anywhere."""
+        index, rank = node.operands[0].index, len(node.axes)
+        reduced = [loop for loop in index if loop >= rank]
+        last = max(k for k, loop in enumerate(index) if loop >= rank and not _is_single(node.loops[loop], self.graph.sizes))
+        outer, columns = ([loop for loop in part if loop < rank] for part in (index[:last], index[last:]))
+        order = [*outer, *reduced, *columns]
+        group = self._group(COLUMNS, tuple(node.loops[i] for i in order), len(outer), len(reduced), value)
         place = tuple(order.index(loop) for loop in range(len(node.loops)))
         self._fill(group, chain, value, place)
 

@@ -118,6 +118,25 @@ def test_a_product_in_a_loop_that_sums_over_its_columns_too(body):
     assert_same(run(stages.optimised, inputs, weights, 2), interpret(stages.backward, inputs, weights))
 
 
+@pytest.mark.parametrize("left", ["u,k", "k,u", "k", "u"])
+@pytest.mark.parametrize("axes", ["b,u,i,k", "b,i,u,k", "u,b,i,k", "u,b,k,i", "b,k,u,i"])
+def test_sums_down_columns_with_an_axis_of_one_point_anywhere(axes, left):
+    reduced = ",".join(loop for loop in "buik" if loop not in left)
+    text = f"""
+      dim B, U = 1, I = 9, K = 20
+      model m(x[{axes.upper()}]) -> z[{left.upper()}] {{
+        weight w[K]
+        z[{left}] = sum[{reduced}](tanh(x[{axes}] * w[k]))
+      }}
+      train {{ loss = mean(z^2) }}
+    """
+    stages = spec_of(text).stages()
+    shape = [{"b": 3, "u": 1, "i": 9, "k": 20}[loop] for loop in axes.split(",")]
+    inputs, weights = {"x": np.random.default_rng(0).normal(size=shape)}, weights_of(stages.backward)
+    assert_same(run(stages.optimised, inputs, weights, 2), interpret(stages.backward, inputs, weights))
+    assert_same(run(stages.forward, inputs, weights, 2), interpret(stages.forward, inputs, weights))
+
+
 def outcome(program, inputs):
     loss, gradient = program.gradient(**inputs)
     return {"loss": loss, **{f"gradient:{path}": value for path, value in gradient.items()}}

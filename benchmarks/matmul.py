@@ -76,7 +76,7 @@ def reference_kernel(product: str, dtype: str, M: int, K: int, N: int, cut: Bloc
     tile, tile_onto, pack_right, pack_left = made.tile, made.tile_onto, made.pack_right, made.pack_left
     MR, NR = made.MR, made.NR
     LEFT_K, LEFT_ROW, RIGHT_K, RIGHT_COLUMN = LAYOUTS[product](M, K, N)
-    cut = cut or blocking(dtype, shape, K, N, left_across=LEFT_ROW == 1, right_turned=RIGHT_COLUMN != 1)
+    cut = cut or blocking(dtype, shape, K, N, left_across=LEFT_K if LEFT_ROW == 1 else 0, right_turned=RIGHT_COLUMN != 1)
     ROWS, DEPTH, PACK_LEFT, PANELS = cut.rows // MR, max(cut.depth, 1), cut.pack_left, -(-N // NR)
     DEEP = K > DEPTH
     A_ROW, A_K = (1, MR) if PACK_LEFT else (LEFT_ROW, LEFT_K)

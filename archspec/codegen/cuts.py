@@ -49,7 +49,8 @@ def cut_of(product: k.Product, precision: str, shape: TileShape, length: Size | 
     """
     steps = product.k if length is None else length
     known, n = product.k.constant, product.n[1].constant or 512
-    across = product.left_strides[0].constant == 1 and product.left_strides[1].constant != 1
+    rows_beside = product.left_strides[0].constant == 1 and product.left_strides[1].constant != 1
+    across = (product.left_strides[1].constant or OPEN_SUM) if rows_beside else 0
     turned = product.right_strides[1].constant != 1
     wanted = blocking(precision, shape, known or OPEN_SUM, n, across, turned)
     deep = is_bare(product) and wanted.depth < (known or OPEN_SUM)

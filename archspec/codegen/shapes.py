@@ -8,6 +8,7 @@ from collections.abc import Collection
 from archspec.records import record, replace
 
 NBYTES = {"f4": 4, "f8": 8, "float32": 4, "float64": 8}
+PAGE = 4096  # bytes
 PEAK_CHAINS = 12  # vectors of sums that keep two FMA units busy through four cycles of latency, with nothing to load
 
 
@@ -89,19 +90,23 @@ class Blocking:
         return shape.columns * self.depth + shape.columns * shape.rows + left
 
 
-def blocking(dtype: str, shape: TileShape, k: int, n: int, left_across: bool, right_turned: bool) -> Blocking:
+def blocking(dtype: str, shape: TileShape, k: int, n: int, left_across: int, right_turned: bool) -> Blocking:
     """The blocking of a product with n columns and sums of k.
 
-    `left_across`: the left side has its rows, not k, contiguous, as x^T in a weight gradient; `right_turned`: the right
-    side has k contiguous, as W^T in an input gradient. Chosen by `benchmarks/matmul.py --blocking`. Packing the right
-    side is a twentieth of the work at 128 rows; it pays where the side fills much of the second cache, whose sets its rows,
-    often a power of two apart, share unevenly, and where a panel is one cache line wide. Rows of contiguous k stream well
-    however long. A left side read across its rows does not beyond some 512 k, for the same reason.
+    `left_across`: how many elements apart the steps of k lie in a left side that has its rows, not k, contiguous, as x^T in a
+    weight gradient, 0 in any other; `right_turned`: the right side has k contiguous, as W^T in an input gradient. Chosen by
+    `benchmarks/matmul.py --blocking`. Packing the right side is a twentieth of the work at 128 rows; it pays where the side
+    fills much of the second cache, whose sets its rows, often a power of two apart, share unevenly, and where a panel is one
+    cache line wide. Rows of contiguous k stream well however long; across its rows a left side does while a page of memory
+    holds several steps of k and they are few enough to stay near until the panels have passed. Packed it then is slower by a
+    twentieth, and by a seventh where few panels pass.
     """
     nbytes, panels = NBYTES[dtype], n // shape.columns
     in_place = not right_turned and shape.columns * nbytes >= 128 and k * n * nbytes <= 512 << 10
     if not left_across:
         return Blocking(rows=512, depth=k, right_in_place=in_place, pack_left=False)
+    far = left_across * nbytes >= PAGE
     if in_place and k <= 512:
-        return Blocking(rows=128, depth=k, right_in_place=True, pack_left=panels >= 8)
-    return Blocking(rows=512, depth=min(k, 256), right_in_place=in_place, pack_left=panels >= 4)
+        packs = far and panels >= 8
+        return Blocking(rows=128 if packs else 512, depth=k, right_in_place=True, pack_left=packs)
+    return Blocking(rows=512, depth=min(k, 256), right_in_place=in_place, pack_left=far and panels >= 4)

@@ -314,9 +314,10 @@ def test_few_columns_take_one_vector_and_few_rows_four() -> None:
     assert tile_shape("float32", {"avx512f"}, rows=1, columns=100) == TileShape(4, 4, 16)
 
 
-def test_only_a_left_side_read_across_its_rows_is_packed() -> None:
+def test_only_a_left_side_with_a_page_between_its_steps_is_packed() -> None:
     shape = TileShape(8, 2, 16)
-    assert not blocking("float32", shape, 512, 512, left_across=False, right_turned=False).pack_left
-    gradient = blocking("float32", shape, 4096, 512, left_across=True, right_turned=False)
+    assert not blocking("float32", shape, 512, 512, left_across=0, right_turned=False).pack_left
+    assert not blocking("float32", shape, 4096, 512, left_across=512, right_turned=False).pack_left
+    gradient = blocking("float32", shape, 4096, 512, left_across=1024, right_turned=False)
     assert gradient.pack_left and gradient.depth < 4096
     assert gradient.scratch(shape) >= gradient.rows * gradient.depth

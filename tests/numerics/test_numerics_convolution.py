@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from interpreted import Interpreted
 from numerics_helpers import check_gradient, compiled, randomise
+from python_kernels import run as run_as_python
+from reference import interpret
 
 torch = pytest.importorskip("torch")
 
@@ -171,6 +173,18 @@ def test_equals_pytorch(kind, seed):
     """What the equations of the library say."""
     case = KINDS[kind](seed)
     compare(Interpreted(spec(case)), "m", reference(case), batch(seed, case), seed)
+
+
+@pytest.mark.parametrize("seed", range(30, 45))
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_kernels_say_what_the_equations_say(kind, seed):
+    case = KINDS[kind](seed)
+    program, inputs = Interpreted(spec(case)), batch(seed, case)
+    randomise(program, seed)
+    found = run_as_python(program.stages.optimised, inputs, program.weights, threads=2)
+    wanted = interpret(program.stages.backward, inputs, program.weights)
+    for name, value in wanted.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-9, atol=1e-11, err_msg=name)
 
 
 COMPILED = [KINDS[kind](seed) for kind in KINDS for seed in (1, 3)]

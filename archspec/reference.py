@@ -26,8 +26,7 @@ from archspec.lower.calls import MAX_DEPTH
 from archspec.lower.expressions import MAX_COPIES
 from archspec.lower.files import MAX_FILES, STDLIB
 from archspec.lower.generating import KEYS as GENERATE_KEYS
-from archspec.lower.scope import MAX_NODES, MAX_RANK
-from archspec.lower.statements import MAX_ELEMENTS
+from archspec.lower.scope import MAX_ELEMENTS, MAX_NODES, MAX_RANK
 from archspec.lower.training import KEYS, RULE_KEYS
 from archspec.ops import OPS
 

@@ -35,6 +35,8 @@ def _reaching(graph: Graph, weights: set[int]) -> set[int]:
         for value, node in graph:
             if value in weights or (_flows(node) and any(v in reach for v in _read(graph, value))):
                 reach.add(value)
+        if not graph.links:  # what is read comes first, so once through is enough
+            break
     return reach
 
 

@@ -12,13 +12,14 @@ from archspec.lower import arithmetic
 from archspec.lower.align import combine, contract_last, open_number
 from archspec.lower.builtins import BUILTINS, REDUCTIONS, bracket_builtin, call_builtin
 from archspec.lower.calls import call_function, call_layer, is_grouped
+from archspec.lower.copies import LAID_OUT, mark, may_be_equal, moved_on
 from archspec.lower.frame import number_of, position_of
 from archspec.lower.indexed import bound_scope
 from archspec.lower.masks import mask_of
 from archspec.lower.products import is_product, sum_of_product
 from archspec.lower.recipes import refine
 from archspec.lower.resolve import axis_number, decide, file_names, in_file, library_function, resolve
-from archspec.lower.scope import Scope, unknown_name
+from archspec.lower.scope import Scope, join, unknown_name
 from archspec.lower.subscripts import read_at, read_whole, spread_name, step_number, value_of_base
 from archspec.lower.values import (
     Builtin,
@@ -297,8 +298,17 @@ def feed(value: Tensor, stage: syntax.Expression, scope: Scope) -> Tensor:
 def _repeat(value: Tensor, node: syntax.Repeat, scope: Scope) -> Tensor:
     copies = _copies(node, scope)
     prefix = scope.numbered("repeat").removeprefix("repeat").strip("_")
+    marks, context = [mark(value.value, scope.context)], scope.context
+
+    def path(i: int) -> str:
+        return f"repeat_{prefix}/{i}" if prefix else str(i)
+
     for i in range(copies):
-        copy = scope.child(f"repeat_{prefix}/{i}" if prefix else str(i))
+        if i == LAID_OUT and may_be_equal(node, scope):
+            last = moved_on(marks, lambda i: join(scope.path, path(i)), copies, context)
+            if last is not None:
+                return Tensor(last)
+        copy = scope.child(path(i))
         if node.index is not None:
             copy.define(node.index, Num.integer(i), node.span)
         try:
@@ -306,6 +316,7 @@ def _repeat(value: Tensor, node: syntax.Repeat, scope: Scope) -> Tensor:
                 value = feed(value, stage, copy)
         except ArchError as error:
             raise _in_copy(error, i, copies) from None
+        marks.append(mark(value.value, context))
     return value
 
 

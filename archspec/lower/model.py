@@ -20,8 +20,8 @@ from archspec.lower.expressions import evaluate
 from archspec.lower.files import SpecFile
 from archspec.lower.generating import Generation, lower_generate, result_of
 from archspec.lower.resolve import axis_number
-from archspec.lower.scope import Context, Poisoned, Scope, axis_of, check_rank, elements, name_span, names_in
-from archspec.lower.statements import MAX_ELEMENTS, check_let, run_body, run_collecting
+from archspec.lower.scope import MAX_ELEMENTS, Context, Poisoned, Scope, axis_of, check_rank, elements, name_span, names_in
+from archspec.lower.statements import check_let, run_body, run_collecting
 from archspec.lower.training import Training, lower_train
 from archspec.lower.values import Num, Tensor, Text, Truth, Value, kind_of, spelled
 from archspec.records import record

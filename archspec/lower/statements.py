@@ -16,7 +16,7 @@ from archspec.lower.expressions import evaluate, evaluate_tensor
 from archspec.lower.files import in_library
 from archspec.lower.recurrence import assign_step, run_over, run_state, step_target
 from archspec.lower.resolve import axis_number, decide
-from archspec.lower.scope import Poisoned, Scope, axis_of, check_rank, defines, elements, name_span, names_in
+from archspec.lower.scope import MAX_ELEMENTS, Poisoned, Scope, axis_of, check_rank, defines, elements, name_span, names_in
 from archspec.lower.values import (
     Function,
     Items,
@@ -33,7 +33,6 @@ from archspec.lower.values import (
 )
 from archspec.records import replace
 
-MAX_ELEMENTS = 2**34
 DEFAULT_INITIALIZER = "glorot"
 
 

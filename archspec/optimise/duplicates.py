@@ -17,13 +17,11 @@ def share_common(graph: Graph) -> Graph:
     seen: dict[object, int] = {}
 
     def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
-        key = _key(node)
         if node.op == "delay":
             return None
-        if key in seen:
-            return seen[key]
-        seen[key] = builder.add(node)
-        return seen[key]
+        new = len(builder.nodes)
+        found = seen.setdefault(_key(node), new)
+        return builder.add(node) if found == new else found
 
     return rebuild(graph, rewrite)
 

@@ -47,10 +47,11 @@ class Emitter:
         """The kernel of a group with its arguments."""
         piece = _Piece(group, around)
         key = piece.key()
-        if key not in self.made:
+        made = self.made.get(key)
+        if made is None:
             made = _emitted(piece)
-            self.made[key] = replace(made, kernel=self._shared(made.kernel, around.graph, group))
-        return _bound(self.made[key], piece)
+            made = self.made[key] = replace(made, kernel=self._shared(made.kernel, around.graph, group))
+        return _bound(made, piece)
 
     def _shared(self, kernel: Kernel, graph: Graph, group: Group) -> Kernel:
         """The first kernel with this structure, under a name that no other one has and with its equations."""

@@ -25,7 +25,7 @@ def forward_copies(graph: Graph) -> Graph:
     once, fixed = _read_once(graph), _fixed(graph)
     olds = count()
 
-    def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
+    def rewrite(builder: Builder, node: Node) -> int | None:
         old = next(olds)
         if old in once and (turned := _turned_contraction(builder, node)) is not None:
             return turned
@@ -33,7 +33,7 @@ def forward_copies(graph: Graph) -> Graph:
             return _window_through(builder, node)
         if node.op in IMPLICIT:
             return None
-        copied = any(builder.nodes[v].op in TRANSPARENT for v in operands)
+        copied = any(builder.nodes[v].op in TRANSPARENT for v, _ in node.operands)
         moved = replace(node, operands=tuple(_through(builder, o) for o in node.operands)) if copied else node
         turned = None if old in fixed else _turned_map(builder, moved)
         if turned is not None:
@@ -78,9 +78,11 @@ def _turned_map(builder: Builder, node: Node) -> int | None:
 
     v[c,b] = f(x[b,c], m[c])   ->   w[b,c] = f(x[b,c], m[c]);  v[c,b] = w[b,c]     sums of v over b are made row by row
     """
+    if OPS[node.op].kind != "map" or node.op in TRANSPARENT:
+        return None
     rank = range(len(node.axes))
-    whole = {o.index for o in node.operands if len(o.index) == len(rank)}
-    if OPS[node.op].kind != "map" or node.op in TRANSPARENT or len(whole) != 1:
+    whole = {index for _, index in node.operands if len(index) == len(rank)}
+    if len(whole) != 1:
         return None
     (order,) = whole
     if order == tuple(rank) or sorted(order) != list(rank):

@@ -148,7 +148,7 @@ class _Copies:
             builder.weights.update((move(p), v + by) for p, v in weights)
             builder.specs.update((move(p), replace(s, path=move(s.path))) for p, s in specs)
             builder.links.update((d + by, v + by) for d, v in links)
-            context.streams |= {move(p): c for p, c in streams}
+            dict.update(context.streams, ((move(p), c) for p, c in streams))  # a Counter's own would add
         context.steps += self.more * (end.steps - two.steps)
         context.elements += self.more * (end.elements - two.elements)
         return end.value + self.more * self.period

@@ -111,7 +111,8 @@ def virtual_nodes(graph: Graph) -> frozenset[int]:
     found: set[int] = set()
     outputs = set(graph.outputs.values())
     copies = {v for v, node in graph if node.op == "copy"}
-    outputs |= {node.operands[k].value for node in graph.nodes for k in strict_operands(node)} & copies
+    if copies:
+        outputs |= {node.operands[k].value for node in graph.nodes for k in strict_operands(node)} & copies
     for value, node in graph:
         if value in outputs:
             continue

@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archspec.diagnostics import ArchError, Diagnostic, did_you_mean
 from archspec.trained.command import predict_parser, utf8, watch_parser
@@ -285,17 +285,22 @@ def _parse_size(text: str) -> tuple[str, int]:
 
 def _viz(options: argparse.Namespace) -> int:
     from archspec.drawn import drawn_file
-    from archspec.profile import read_profile
     from archspec.runtime.checkpoint import write_whole
 
     spec = _load(options)
     path = options.out or Path(f"{options.spec.stem}.html")
     sizes = dict(_parse_size(s) for s in options.size)
-    profile = read_profile(options.profile) if options.profile is not None else None
+    profile = _read_profile(options.profile) if options.profile is not None else None
     stages = spec.stages(_dims(spec), options.model)
     write_whole(path, drawn_file(path.suffix, stages, sizes, options.stage, options.precision, profile))
     print(f"saved in {path}")
     return DONE
+
+
+def _read_profile(path: Path) -> Mapping[str, Any]:
+    from archspec.profile import read_profile
+
+    return read_profile(path)
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -44,7 +44,7 @@ def drawing(
 
 def _compiled(made: Plan, sizes: Mapping[str, int], precision: str) -> Compiled:
     """The generated code of each kernel by its name, and how it is shared among threads."""
-    from archspec.codegen.build import product_shape
+    from archspec.codegen.machine import product_shape
     from archspec.codegen.source import kernel_source
     from archspec.codegen.threads import shared_text
 

@@ -173,7 +173,7 @@ def _plan_stage(stages: Stages, precision: str) -> str:
 
 
 def _sources(made: Plan, precision: str) -> dict[object, str]:
-    from archspec.codegen.build import product_shape
+    from archspec.codegen.machine import product_shape
     from archspec.codegen.source import kernel_source
 
     p = PRECISIONS[precision]

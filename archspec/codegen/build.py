@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 from archspec.codegen import cache
 from archspec.codegen.cuts import scratch_length
-from archspec.codegen.machine import this_machine
-from archspec.codegen.shapes import PEAK_CHAINS, TileShape, tile_shape
+from archspec.codegen.machine import product_shape, this_machine
+from archspec.codegen.shapes import PEAK_CHAINS, tile_shape
 from archspec.codegen.source import kernel_source
 from archspec.codegen.worker import Task, compile_all
 from archspec.ir.sizes import Size
-from archspec.plan.kernel import Kernel, Product
+from archspec.plan.kernel import Kernel
 from archspec.records import record
 
 DRIVERS: dict[str, tuple[str, ...]] = {
@@ -39,14 +39,6 @@ def kernel_kinds(kernel: Kernel, precision: str) -> tuple[str, ...]:
         kind = {"buffer": pointers[p.dtype], "scratch": precision, "step": "i8", "offsets": "i8"}.get(p.kind, "int")
         kinds += [kind, "int"] if p.kind == "scratch" else [kind]
     return tuple(kinds)
-
-
-def product_shape(kernel: Kernel, precision: str) -> TileShape:
-    """The register tile of a kernel: narrow where its product has few columns."""
-    product = next((s for s in kernel.body if isinstance(s, Product)), None)
-    columns = product.n[1].constant if product is not None else None
-    rows = product.m[1].constant if product is not None else None
-    return tile_shape(precision, this_machine().names, rows, columns)
 
 
 _MADE: dict[str, bytes] = {}

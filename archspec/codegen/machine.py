@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from functools import cache
 
+from archspec.codegen.shapes import TileShape, tile_shape
+from archspec.plan.kernel import Kernel, Product
 from archspec.records import record
 
 
@@ -31,3 +33,11 @@ def this_machine() -> Machine:
     if limited is not None:
         return Machine(cpu, limited)
     return Machine(cpu, llvm.get_host_cpu_features().flatten())
+
+
+def product_shape(kernel: Kernel, precision: str) -> TileShape:
+    """The register tile of a kernel: narrow where its product has few columns."""
+    product = next((s for s in kernel.body if isinstance(s, Product)), None)
+    columns = product.n[1].constant if product is not None else None
+    rows = product.m[1].constant if product is not None else None
+    return tile_shape(precision, this_machine().names, rows, columns)

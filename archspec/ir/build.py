@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import contextmanager
 from operator import is_
 from typing import Any
 
@@ -39,14 +38,9 @@ class Builder:
         self.nodes.append(node if node.origin is not NOWHERE else replace(node, origin=self.origin))
         return len(self.nodes) - 1
 
-    @contextmanager
-    def at(self, origin: Origin) -> Any:
-        """Nodes added inside carry `origin`."""
-        before, self.origin = self.origin, origin
-        try:
-            yield
-        finally:
-            self.origin = before
+    def at(self, origin: Origin) -> _At:
+        """Nodes added inside of this `with` carry `origin`."""
+        return _At(self, origin)
 
     def node(self, value: int) -> Node:
         return self.nodes[value]
@@ -172,6 +166,19 @@ class Builder:
         return Graph(tuple(self.nodes), self.inputs, self.weights, self.outputs, self.specs, self.sizes, self.links)
 
 
+class _At:
+    """Swaps the origin of a builder's nodes. A class, since each of its thousands would be a generator otherwise."""
+
+    def __init__(self, builder: Builder, origin: Origin) -> None:
+        self.builder, self.origin, self.before = builder, origin, builder.origin
+
+    def __enter__(self) -> None:
+        self.before, self.builder.origin = self.builder.origin, self.origin
+
+    def __exit__(self, *raised: object) -> None:
+        self.builder.origin = self.before
+
+
 @record
 class Term:
     """A value read inside `loops`, with the loop along each of its axes."""
@@ -240,8 +247,8 @@ class Loops:
 
     def term(self, value: int, index: Iterable[int] | None = None) -> Term:
         """`value` read with `index`, or along the first loops in order."""
-        rank = len(self.builder.node(value).axes)
-        return Term(self, value, tuple(range(rank)) if index is None else tuple(index))
+        walked = range(len(self.builder.node(value).axes)) if index is None else index
+        return Term(self, value, tuple(walked))
 
     def number(self, value: float, dtype: str = FLOAT) -> Term:
         return Term(self, self.builder.constant(value, dtype), ())

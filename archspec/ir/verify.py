@@ -80,5 +80,5 @@ def _implicit_fault(node: Node, graph: Graph) -> str | None:
 
 def _uncovered_fault(node: Node) -> str | None:
     """Every loop is walked by some operand, or else the node's extent would come from nowhere."""
-    walked = {loop for operand in node.operands for loop in operand.index}
-    return None if walked == set(range(len(node.loops))) else "has loops that no operand walks"
+    walked: set[int] = set().union(*[index for _, index in node.operands])
+    return None if len(walked) == len(node.loops) else "has loops that no operand walks"

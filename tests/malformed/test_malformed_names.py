@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import archspec
-from archspec.codegen.build import product_shape
+from archspec.codegen.machine import product_shape
 from archspec.codegen.source import kernel_source
 from archspec.inspect import stage_text
 from archspec.plan import make_plan

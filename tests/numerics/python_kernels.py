@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from archspec.codegen.build import product_shape
 from archspec.codegen.cuts import scratch_length
+from archspec.codegen.machine import product_shape
 from archspec.codegen.shapes import TileShape
 from archspec.codegen.source import kernel_source
 from archspec.ir.graph import Graph

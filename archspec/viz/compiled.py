@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from archspec.ir.text import node_names
 from archspec.plan import Plan, lay_out
@@ -40,6 +41,7 @@ class _Kernels:
     measured: Measured | None
     copies: Copies
     nodes: dict[str, Node] = field(default_factory=dict)
+    firsts: dict[str, Node] = field(default_factory=dict)
     loops: dict[str, Box] = field(default_factory=dict)
     keys: dict[object, str] = field(default_factory=dict)
     seen: dict[object, int] = field(default_factory=dict)
@@ -85,9 +87,18 @@ class _Kernels:
         return self.keys.setdefault((alike, number), f"{kind}{len(self.keys)}")
 
     def _draw(self, call: Call, place: _Place, turns: int, order: int) -> None:
-        value = self.plan.graph.nodes[call.writes[0]]
         id = self._id("k", place, call.kernel.name)
-        drawn = Node(
+        if id not in self.firsts:
+            self.firsts[id] = self._node(call, id, place, order)
+        drawn = replace(self.firsts[id], **self._figures(call, turns, order))
+        self.nodes[id] = together(self.nodes[id], drawn) if id in self.nodes else drawn
+        self.copies.node(id, place.path)
+        self.orders.setdefault(id, {})[self.fold.number(place.path)] = order
+        self._connect(call, id, place.path)
+
+    def _node(self, call: Call, id: str, place: _Place, order: int) -> Node:
+        value = self.plan.graph.nodes[call.writes[0]]
+        return Node(
             id,
             call.kernel.name,
             place.parent,
@@ -98,17 +109,18 @@ class _Kernels:
             line=place_text(value),
             equations=tuple(line for line in call.kernel.equation.split("\n") if line),
             code=call.kernel.name,
-            flops=(call_operations(call).evaluate(self.sizes) or 0) * turns,
-            nbytes=sum(nbytes(self.plan.graph.nodes[v], self.sizes) for v in {*call.reads, *call.writes}),
             threads=self.threads.get(call.kernel.name, ""),
         )
-        if self.measured is not None:
-            seconds, floor = self.measured.calls.get(order, (0.0, 0.0))
-            drawn = replace(drawn, seconds=seconds, floor=floor)
-        self.nodes[id] = together(self.nodes[id], drawn) if id in self.nodes else drawn
-        self.copies.node(id, place.path)
-        self.orders.setdefault(id, {})[self.fold.number(place.path)] = order
-        self._connect(call, id, place.path)
+
+    def _figures(self, call: Call, turns: int, order: int) -> dict[str, Any]:
+        """What each copy has of its own."""
+        seconds, floor = self.measured.calls.get(order, (0.0, 0.0)) if self.measured is not None else (0.0, 0.0)
+        return {
+            "flops": (call_operations(call).evaluate(self.sizes) or 0) * turns,
+            "nbytes": sum(nbytes(self.plan.graph.nodes[v], self.sizes) for v in {*call.reads, *call.writes}),
+            "seconds": seconds,
+            "floor": floor,
+        }
 
     def _connect(self, call: Call, id: str, path: str) -> None:
         for value in call.reads:

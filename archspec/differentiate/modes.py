@@ -24,11 +24,10 @@ from archspec.ir.graph import Graph, Node
 def for_evaluation(graph: Graph) -> Graph:
     """The graph with every dropout taken out, and averages for what batches show."""
 
-    def rewrite(builder: Builder, node: Node) -> int | None:
+    def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
         if node.op == "noise":
             return _zeros(builder, node)
-        kept = {"dropout": 0, "running": 1}.get(node.op)
-        return None if kept is None else node.operands[kept].value
+        return operands[0] if node.op == "dropout" else operands[1] if node.op == "running" else None
 
     return rebuild(graph, rewrite)
 
@@ -37,15 +36,14 @@ def for_training(graph: Graph) -> Graph:
     """The graph with every dropout written out as a random mask, and with what becomes of the running averages."""
     averages: dict[str, int] = {}
 
-    def rewrite(builder: Builder, node: Node) -> int | None:
+    def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
         if node.op == "running":
             name = f"running:{node.attribute('path')}"
-            value, average, observed = (o.value for o in node.operands)
-            averages[name] = _average(builder, node, averages.get(name, average), observed)
-            return value
+            averages[name] = _average(builder, node, averages.get(name, operands[1]), operands[2])
+            return operands[0]
         if node.op == "noise":
             return _normal(builder, node)
-        return _masked(builder, node, node.operands[0].value) if node.op == "dropout" else None
+        return _masked(builder, node, operands[0]) if node.op == "dropout" else None
 
     trained = rebuild(graph, rewrite)
     return trained.with_outputs({**trained.outputs, **averages})

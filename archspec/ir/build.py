@@ -347,11 +347,11 @@ def result_dtype(op: str, dtypes: Sequence[str]) -> str:
     return FLOAT if FLOAT in values else INT if INT in values else BOOL
 
 
-Rewrite = Callable[[Builder, Node], int | None]
+Rewrite = Callable[[Builder, Node, tuple[int, ...]], int | None]
 
 
 def rebuild(graph: Graph, rewrite: Rewrite) -> Graph:
-    """A copy of `graph` in which `rewrite(builder, node)` may replace each node, whose operands have their new numbers.
+    """A copy of `graph` in which `rewrite(builder, node, operands' new numbers)` may replace each node.
 
     `rewrite` returns the number of the value to use instead, or None to keep the node as it is. Where it keeps every node the
     result is `graph` itself.
@@ -363,7 +363,7 @@ def rebuild(graph: Graph, rewrite: Rewrite) -> Graph:
     for old, node in enumerate(graph.nodes):
         builder.origin = node.origin
         moved = node if unmoved else node.reading(new)
-        value = rewrite(builder, moved)
+        value = rewrite(builder, moved, tuple([v for v, _ in moved.operands]))
         new.append(builder.add(moved) if value is None else value)
         unmoved = unmoved and new[old] == old
     if unmoved and all(map(is_, builder.nodes, graph.nodes)):

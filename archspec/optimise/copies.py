@@ -25,7 +25,7 @@ def forward_copies(graph: Graph) -> Graph:
     once, fixed = _read_once(graph), _fixed(graph)
     olds = count()
 
-    def rewrite(builder: Builder, node: Node) -> int | None:
+    def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
         old = next(olds)
         if old in once and (turned := _turned_contraction(builder, node)) is not None:
             return turned
@@ -33,7 +33,7 @@ def forward_copies(graph: Graph) -> Graph:
             return _window_through(builder, node)
         if node.op in IMPLICIT:
             return None
-        copied = any(builder.nodes[v].op in TRANSPARENT for v, _ in node.operands)
+        copied = any(builder.nodes[v].op in TRANSPARENT for v in operands)
         moved = replace(node, operands=tuple(_through(builder, o) for o in node.operands)) if copied else node
         turned = None if old in fixed else _turned_map(builder, moved)
         if turned is not None:

@@ -16,7 +16,7 @@ def share_common(graph: Graph) -> Graph:
     """
     seen: dict[object, int] = {}
 
-    def rewrite(builder: Builder, node: Node) -> int | None:
+    def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
         if node.op == "delay":
             return None
         new = len(builder.nodes)

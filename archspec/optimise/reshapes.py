@@ -28,12 +28,11 @@ def reshape_later(graph: Graph) -> Graph:
         return graph
     olds = count()
 
-    def rewrite(builder: Builder, node: Node) -> int | None:
+    def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
         old = next(olds)
         if old in kept or OPS[node.op].kind != "map":
             return None
-        before_and_after = zip(graph.nodes[old].operands, node.operands, strict=True)
-        found = [after.value for before, after in before_and_after if before.value in moving]
+        found = [new for new, o in zip(operands, graph.nodes[old].operands, strict=True) if o.value in moving]
         reshape = next((builder.node(v) for v in found if builder.node(v).op == "reshape"), None)
         if reshape is None:
             return None

@@ -15,7 +15,7 @@ Rule = Callable[[Builder, Node], "int | None"]
 def fold_constants(graph: Graph) -> Graph:
     """f(constants)  ->  constant; a size that is known becomes its number."""
 
-    def rewrite(builder: Builder, node: Node) -> int | None:
+    def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
         if node.axes:  # a filled tensor costs memory
             return None
         if node.op == "size":
@@ -43,7 +43,7 @@ def _folded(builder: Builder, node: Node) -> int | None:
 def simplify(graph: Graph) -> Graph:
     """One round of the rules below, at each node the first that applies."""
 
-    def rewrite(builder: Builder, node: Node) -> int | None:
+    def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
         for rule in RULES.get(node.op, ()):
             value = rule(builder, node)
             if value is not None:

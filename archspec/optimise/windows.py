@@ -29,7 +29,7 @@ def read_windows_in_place(graph: Graph) -> Graph:
     multiplied = {v for v, by in enumerate(readers) if any(graph.nodes[r].op == "contract" for r in by)}
     olds = count()
 
-    def rewrite(builder: Builder, node: Node) -> int | None:
+    def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
         old = next(olds)
         if node.op == "sum":
             window = graph.nodes[old].operands[0].value

@@ -13,6 +13,7 @@ from archspec.diagnostics import ArchError
 from archspec.lower import copies as copies_of_repeat
 from archspec.lower import expressions, scope
 from archspec.pipeline import Stages
+from archspec.plan import emission, make_plan
 from archspec.spec import Spec, load, loads
 
 SPECS = Path(__file__).parents[2] / "specs"
@@ -138,3 +139,12 @@ def test_limits_are_met_where_they_were(copies: int, width: int, monkeypatch: py
     with pytest.raises(ArchError) as long:
         loads(text).stages()
     assert str(short.value) == str(long.value)
+
+
+@pytest.mark.parametrize("name", ["gpt", "transformer", "resnet", "reviews_attention", "seq2seq", "experts", "variational"])
+def test_a_kernel_met_again_is_the_one_that_is_made_anew(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = load(SPECS / f"{name}.arch")
+    graph = spec.stages(dict(spec.data().dims)).optimised
+    remembered = make_plan(graph)
+    monkeypatch.setattr(emission._Piece, "key", lambda piece: piece)
+    assert make_plan(graph).items == remembered.items

@@ -114,6 +114,11 @@ def _reduced_loops(function: Builtin, axes: Sequence[Axis], span: Span, scope: S
         matches = [i for i, a in enumerate(axes) if a == axis]
         if not matches and scope.frame is not None and (index := scope.frame.name_of(axis)) is not None:
             raise ArchError(unused_index(function.name, index, span))
+        if not matches and str(axis) in scope.context.private:
+            along = scope.context.real(axis)
+            message = f"nothing in it hangs on the index that runs along {along} here"
+            hint = "give a subscript of that index to what is reduced, or leave the bracket out"
+            raise ArchError(Diagnostic("S08", message, span, hints=(hint,)))
         if len(matches) != 1:
             message = f"`{function.name}` over {axis}: {shape_text(axes)} has no axis `{axis}`"
             hints = did_you_mean(str(axis), map(str, axes))

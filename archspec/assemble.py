@@ -114,8 +114,14 @@ class _Assembly:
 
     # --- stages -----------------------------------------------------------------------------------------------
 
-    def _stage(self, graph: Graph, fixed: Mapping[str, Array] | None = None, into: Mapping[str, str] | None = None) -> Stage:
-        plan = make_plan(graph, into)
+    def _stage(
+        self,
+        graph: Graph,
+        fixed: Mapping[str, Array] | None = None,
+        into: Mapping[str, str] | None = None,
+        sizes: Mapping[str, int] | None = None,
+    ) -> Stage:
+        plan = make_plan(graph, into, sizes)
         self._compile_ahead(plan)
         codes = build(plan.kernels, self.precision, self.announce)
         natives = {s: Native(self.linked.load(c.symbol, c.binary), c.scratch) for s, c in codes.items()}
@@ -129,6 +135,7 @@ class _Assembly:
             self.options.seed,
             self.state.step,
             {**weights, **(fixed or {})},
+            lambda sizes: self._stage(graph, fixed, into, sizes),
         )
 
     def _compile_ahead(self, plan: Plan) -> None:

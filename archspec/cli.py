@@ -270,7 +270,11 @@ def _show_table(spec: Spec, options: argparse.Namespace) -> None:
 
     stages = spec.stages(_dims(spec), options.model)
     shown = table(stages, dict(_parse_size(s) for s in options.size))
-    step = training_step(shown, plan(stages.optimised), 4 if options.precision == "f32" else 8) if options.step else None
+    step = (
+        training_step(shown, plan(stages.optimised, shown.sizes), 4 if options.precision == "f32" else 8)
+        if options.step
+        else None
+    )
     print(json.dumps(table_json(shown, step), ensure_ascii=False) if options.json else table_text(shown, step))
 
 

@@ -38,8 +38,8 @@ def drawing(
     sizes = {**opened, **given}
     if "plan" not in views:
         return draw(stages, sizes, views, measured=measured)
-    made = measured.plan if measured is not None else plan(stages.optimised)
-    return draw(stages, sizes, views, _compiled(made, {**stages.graph.sizes, **sizes}, precision), measured)
+    made = measured.plan if measured is not None else plan(stages.optimised, sizes)
+    return draw(stages, sizes, views, _compiled(made, {**made.graph.sizes, **sizes}, precision), measured)
 
 
 def _compiled(made: Plan, sizes: Mapping[str, int], precision: str) -> Compiled:
@@ -57,8 +57,8 @@ def _compiled(made: Plan, sizes: Mapping[str, int], precision: str) -> Compiled:
 
 def _measured(stages: Stages, profile: Profile) -> Measured:
     """A profile for the plan of its spec. Raises ArchError where it is that of another one."""
-    made = plan(stages.optimised)
-    calls = [c for c in profile["calls"] if c["stage"] == "train"]
+    made = plan(stages.optimised, profile["sizes"])
+    calls = [c for c in profile["calls"] if c["stage"] == "train" and c["number"] < len(made.calls)]
     known = {number: call.kernel.name for number, call in enumerate(made.calls)}
     if {c["number"]: c["kernel"] for c in calls} != known:
         hint = "draw the spec of the run, with its settings; or take a new profile: archspec run --profile"

@@ -152,6 +152,10 @@ def _item_lines(made: Plan, item: Any, names: list[str]) -> list[str]:
 
 
 def _loop_head(loop: Any) -> str:
+    if loop.slab is not None:
+        rows = f"{loop.slab.rows} is {loop.slab.most}, or what is left"
+        rows += f"; {loop.slab.last} is the number of its last row" if loop.slab.last else ""
+        return f"for {loop.slab.first} in range(1, {loop.extent} + 1, {loop.slab.most}):   # {rows}"
     return f"for t in {'reversed(' if loop.reverse else ''}range({loop.extent}){')' if loop.reverse else ''}:"
 
 

@@ -138,11 +138,11 @@ def only(graph: Graph, outputs: Any, kept: tuple[str, ...] = ()) -> Graph:
     return replace(graph, outputs=wanted, inputs=inputs)
 
 
-def plan(graph: Graph, into: Mapping[str, str] | None = None) -> Plan:
-    """Which kernels run in which order."""
+def plan(graph: Graph, sizes: Mapping[str, int] | None = None) -> Plan:
+    """Which kernels run in which order, for sizes of open axes that it is to be good for."""
     from archspec.plan import make_plan
 
-    return make_plan(graph, into)
+    return make_plan(graph, sizes=sizes)
 
 
 def make_program(

@@ -59,15 +59,17 @@ def _usual_sizes(timings: Iterable[Timing]) -> dict[str, int]:
 
 
 def _calls(profiler: Profiler, timings: Iterable[Timing], speed: Speed, float_nbytes: int) -> list[dict[str, Any]]:
-    graphs = {name: stage.plan.graph for name, stage in profiler.program.step_stages().items()}
-    names = {name: node_names(graph) for name, graph in graphs.items()}
+    stages = tuple(profiler.program.step_stages())
+    names: dict[int, list[str]] = {}
     found: dict[tuple[str, int], dict[str, Any]] = {}
     for timing in timings:
-        key = (timing.stage, timing.number)
+        key, graph = (timing.stage, timing.number), timing.plan.graph
+        if id(graph) not in names:
+            names[id(graph)] = node_names(graph)
         if key not in found:
-            found[key] = _described(timing, graphs[timing.stage], names[timing.stage])
+            found[key] = _described(timing, graph, names[id(graph)])
         _add(found[key], timing, speed, float_nbytes)
-    return [found[key] for key in sorted(found, key=lambda k: (tuple(graphs).index(k[0]), k[1]))]
+    return [found[key] for key in sorted(found, key=lambda k: (stages.index(k[0]), k[1]))]
 
 
 def _described(timing: Timing, graph: Graph, names: list[str]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ kernel from the same op records. Buffers are flat; an offset is a sum of loop va
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -353,12 +354,43 @@ class Call:
 
 
 @record
+class Slab:
+    """Sizes in the body of a loop over slabs: how many `rows` a slab has, `most` or in the last one fewer, and which row is its
+    `first`, counted from 1. Where rows read nothing beyond their own place, `last` is how many of the `columns` a slab has."""
+
+    rows: str
+    first: str
+    most: int
+    last: str = ""
+    columns: Size = ZERO
+
+    def at(self, first: int, rows: int, sizes: Mapping[str, int]) -> dict[str, int]:
+        """The sizes of one slab."""
+        columns = self.columns.evaluate(sizes) or 0
+        own = {self.rows: rows, self.first: first}
+        return {**own, self.last: min(columns, first - 1 + rows)} if self.last else own
+
+    def usual(self, sizes: Mapping[str, int]) -> dict[str, int]:
+        """The sizes of a slab in the middle, to show figures by; no columns where their number is not known."""
+        columns = self.columns.evaluate(sizes)
+        own = {self.rows: self.most, self.first: 1}
+        return {**own, self.last: (columns + 1) // 2} if columns is not None and self.last else own
+
+
+@record
 class Loop:
-    """A recurrence: `items` run once for each of `extent` steps, from the last one where it is `reverse`."""
+    """A recurrence: `items` run once for each of `extent` steps, from the last one where it is `reverse`. With a `slab` they
+    run for so many of the steps at once."""
 
     extent: Size
     reverse: bool
     items: tuple[Item, ...]
+    slab: Slab | None = None
+
+    def turns(self, sizes: Mapping[str, int]) -> int:
+        """How often the items run."""
+        steps = self.extent.evaluate(sizes) or 0
+        return steps if self.slab is None else -(-steps // self.slab.most)
 
 
 Item: TypeAlias = Call | Loop

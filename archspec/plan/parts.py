@@ -1,4 +1,4 @@
-"""A graph cut into parts that run one after another: straight ones, and loops over time.
+"""A graph cut into parts that run one after another: straight ones, and loops over time or over slabs of rows.
 
 Only what lies on a circle through a delay has to run step by step. Everything else, `x @ W` for all steps at once and
 the sums over time of a gradient, stays outside: before the loop what it reads, after it what reads it.
@@ -10,12 +10,13 @@ A loop's body is a graph of its own that has lost the axis of time; inside of it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from archspec.ir.graph import Graph, Node, Operand, Place
 from archspec.ir.sizes import Axis
 from archspec.ops import OPS
 from archspec.plan.groups import is_leaf, strict_operands, virtual_nodes
+from archspec.plan.kernel import Slab
 from archspec.plan.storage import claims, is_view, sources
 from archspec.records import field, record, replace
 
@@ -25,9 +26,11 @@ class Part:
     """A graph that is run as a whole.
 
     `outer`   for each of its nodes the node of the graph around it
-    `dropped` for a loop: for each node the axis of time that it has lost, or None
+    `dropped` for a loop: for each node the axis of time that it has lost, or of which it has a slab, or None
     `time`    for a loop the axis that it walks
     `last_first`  whether its outputs hang on each other
+    `slab`    for a loop over slabs the sizes of one
+    `onto`    outputs that are written over inputs, element by element: sums that grow from slab to slab
     """
 
     graph: Graph
@@ -36,37 +39,64 @@ class Part:
     reverse: bool = False
     dropped: tuple[int | None, ...] = ()
     last_first: bool = True
+    slab: Slab | None = None
+    onto: Mapping[int, int] = field(default_factory=dict)
 
 
 @record(frozen=False)
 class Circle:
-    """The nodes of one loop, and for each of them which of its axes is time."""
+    """The nodes of one loop, and for each of them which of its axes is time; `body` makes a loop that is none over time."""
 
     nodes: list[int]
     time: dict[int, int]
     axis: Axis
     reverse: bool
     delays: list[int] = field(default_factory=list)
+    columns: Mapping[int, int] = field(default_factory=dict)
+    body: Callable[[Division, Circle, frozenset[int]], Local] | None = None
+
+    def sums(self, graph: Graph) -> list[int]:
+        """What grows from slab to slab."""
+        return [v for v in self.nodes if self.time[v] >= len(graph.nodes[v].axes)]
 
 
-def divide(graph: Graph, whole: bool = True) -> tuple[Part, ...]:
+@record
+class Slabs:
+    """Loops that are not over time, and nodes that are computed as late as may be."""
+
+    circles: tuple[Circle, ...] = ()
+    late: frozenset[int] = frozenset()
+
+
+NO_SLABS = Slabs()
+
+
+def divide(graph: Graph, whole: bool = True, slabs: Slabs = NO_SLABS) -> tuple[Part, ...]:
     """The parts of a graph in the order in which they run; `whole` says that it is no part of another one itself."""
-    if not graph.links:
+    if not graph.links and not slabs.circles:
         return (Part(graph, tuple(range(len(graph.nodes))), last_first=not whole),)
-    return _Division(graph).parts()
+    return Division(graph, slabs).parts()
 
 
-class _Division:
-    def __init__(self, graph: Graph) -> None:
+def circle_nodes(graph: Graph) -> frozenset[int]:
+    """The nodes that recurrences are made of."""
+    return frozenset(v for nodes in _strongly_connected(graph) for v in nodes)
+
+
+class Division:
+    """The parts of a graph while they are told apart."""
+
+    def __init__(self, graph: Graph, slabs: Slabs = NO_SLABS) -> None:
         self.graph = graph
         self.virtual = virtual_nodes(graph)
         self.claimed = claims(graph)
         self.views = frozenset(v for v in range(len(graph.nodes)) if is_view(graph, v))
         self.strict = frozenset(n.operands[k].value for n in graph.nodes for k in strict_operands(n))
-        self.circles = circles_of(graph)
+        self.circles = [*circles_of(graph), *slabs.circles]
         self.inside = {v: c for c, circle in enumerate(self.circles) for v in circle.nodes}
         self._sink()
         self.levels, self.circle_levels = self._find_levels()
+        self._put_off(slabs.late)
         for circle, level in zip(self.circles, self.circle_levels, strict=True):  # first values are made right before
             for delay in circle.delays:
                 self.levels[graph.nodes[delay].operands[0].value] = level
@@ -85,6 +115,8 @@ class _Division:
             c = circles.pop()
             assert c is not None
             circle = self.circles[c]
+            if circle.body is not None:
+                continue
             times = {t for r in readers[value] for t in _axis_of_operand(self.graph, r, value, circle.time[r])}
             if len(times) == 1 and None not in times and value not in self.virtual:
                 self.inside[value] = c
@@ -106,10 +138,11 @@ class _Division:
         top = max([*self.levels.values(), *self.circle_levels], default=0)
         for level in range(top + 1):
             straight = [v for v, at in self.levels.items() if at == level]
-            part = _Straight(self, straight, wanted).part()
+            circles = [c for k, c in enumerate(self.circles) if self.circle_levels[k] == level]
+            part = _Straight(self, straight, wanted).part([v for c in circles for v in c.sums(self.graph)])
             if part.graph.outputs:
                 found.append(part)
-            found += [_Body(self, c, wanted).part() for k, c in enumerate(self.circles) if self.circle_levels[k] == level]
+            found += [(c.body or _Body)(self, c, wanted).part() for c in circles]
         return tuple(found)
 
     # --- levels -----------------------------------------------------------------------------------------------
@@ -141,6 +174,13 @@ class _Division:
         higher = needed > circles[c]
         circles[c] = max(circles[c], needed)
         return higher
+
+    def _put_off(self, late: frozenset[int]) -> None:
+        """Nodes brought to the first level at which they are read."""
+        readers = self.graph.uses
+        for value in sorted(late, reverse=True):
+            levels = [self.circle_levels[self.inside[r]] if r in self.inside else self.levels[r] for r in readers[value]]
+            self.levels[value] = min(levels)
 
     # --- what is read across parts ------------------------------------------------------------------------------
 
@@ -176,13 +216,14 @@ class _Division:
         if value not in self.inside:
             return not self.copyable(operand.value)
         circle = self.circles[self.inside[value]]
-        return not self.copyable(operand.value) or circle.time[value] in operand.index
+        step_by_step = circle.body is None and circle.time[value] in operand.index
+        return not self.copyable(operand.value) or step_by_step
 
 
-class _Local:
+class Local:
     """A part while it fills."""
 
-    def __init__(self, division: _Division, members: Iterable[int], wanted: frozenset[int]) -> None:
+    def __init__(self, division: Division, members: Iterable[int], wanted: frozenset[int]) -> None:
         self.division, self.graph, self.wanted = division, division.graph, wanted
         self.members = sorted(members)
         self.inside = set(self.members)
@@ -233,25 +274,37 @@ class _Local:
     def number(self, value: int) -> int:
         raise NotImplementedError
 
-
-class _Straight(_Local):
     def part(self) -> Part:
+        raise NotImplementedError
+
+
+class _Straight(Local):
+    def part(self, cleared: Iterable[int] = ()) -> Part:
+        """The part; `cleared` are values that must be zero before the loops that come after it."""
         for value in self.members:
             node = self.graph.nodes[value]
             number = value in self.division.virtual and value not in self.wanted
             if is_leaf(node) or number or node.op == "delay":
                 continue
             self.add((value, None), node.reading({o.value: self.whole(o.value) for o in node.operands}))
-        return Part(self.made({}), tuple(self.outer))
+        graph = self.made({})
+        zeros = {f"zero {value}": self._zero(value) for value in cleared}
+        return Part(replace(graph, nodes=tuple(self.nodes), outputs={**graph.outputs, **zeros}), tuple(self.outer))
+
+    def _zero(self, value: int) -> int:
+        node = self.graph.nodes[value]
+        zero = Node("constant", (), (), dtype=node.dtype, attributes=(("value", 0.0),), origin=node.origin)
+        operand = Operand(self.add((-1, value), zero), ())
+        return self.add((value, None), Node("copy", (operand,), node.axes, dtype=node.dtype, origin=node.origin))
 
     def number(self, value: int) -> int:
         return self.local[value, None]
 
 
-class _Body(_Local):
+class _Body(Local):
     """The body of a loop: its nodes without the axis of time."""
 
-    def __init__(self, division: _Division, circle: Circle, wanted: frozenset[int]) -> None:
+    def __init__(self, division: Division, circle: Circle, wanted: frozenset[int]) -> None:
         super().__init__(division, circle.nodes, wanted)
         self.circle = circle
 

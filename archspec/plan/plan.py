@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 from archspec.ir.graph import Graph, Node
+from archspec.ir.sizes import ONE, Axis, Size
 from archspec.ir.sizes import ZERO as _NOTHING
+from archspec.plan.again import apart
 from archspec.plan.ahead import lay_out_ahead
 from archspec.plan.contractions import fit_contractions
 from archspec.plan.emission import Emitter, Surroundings
 from archspec.plan.groups import fuse, is_leaf, virtual_nodes
 from archspec.plan.inplace import take_over
-from archspec.plan.kernel import Call, Item, Kernel, Loop
-from archspec.plan.parts import Part, divide
+from archspec.plan.kernel import Call, Item, Kernel, Loop, Slab
+from archspec.plan.parts import NO_SLABS, Part, Slabs, circle_nodes, divide
 from archspec.plan.prepare import prepare
+from archspec.plan.slab_body import circle_of, slab_of
+from archspec.plan.slabs import Crossing, Pair, crossings, families, long_pairs
 from archspec.plan.storage import View, claims, is_view, views_of, whole
 from archspec.records import record, replace
 
@@ -26,11 +30,32 @@ class Plan:
     `graph`     the nodes that buffers name: those of the graph, then rooms for what loops and copies keep
     `items`     each kernel with its arguments, and loops of them
     `views`     where each value of the graph lies
+    `pairs`     axes that meet and of which one is cut into slabs where both are long, and `cut` those pairs where it is
     """
 
     graph: Graph
     items: tuple[Item, ...]
     views: Mapping[int, View]
+    pairs: frozenset[Pair] = frozenset()
+    cut: frozenset[Pair] = frozenset()
+
+    @cached_property
+    def slabs(self) -> tuple[Slab, ...]:
+        """The slabs of all loops over such."""
+        return tuple(dict.fromkeys(i.slab for i in self.items if isinstance(i, Loop) and i.slab is not None))
+
+    def usual_sizes(self, sizes: Mapping[str, int]) -> dict[str, int]:
+        """`sizes` and the usual ones of a slab."""
+        return {name: n for slab in self.slabs for name, n in slab.usual(sizes).items()} | dict(sizes)
+
+    def largest_sizes(self, sizes: Mapping[str, int]) -> dict[str, int]:
+        """`sizes` and the largest ones of a slab."""
+        ends = [slab.at(slab.columns.evaluate(sizes) or 1, slab.most, sizes) for slab in self.slabs]
+        return dict(sizes) | {name: n for own in ends for name, n in own.items()}
+
+    def is_good_for(self, sizes: Mapping[str, int]) -> bool:
+        """Whether a plan made for these open sizes would cut the same axes; this one is right for them in any case."""
+        return not self.pairs or long_pairs(self.pairs, {**self.graph.sizes, **sizes}) == self.cut
 
     @cached_property
     def calls(self) -> tuple[Call, ...]:
@@ -66,19 +91,33 @@ def _flat(items: Sequence[Item]) -> Iterator[Call]:
             yield from _flat(item.items)
 
 
-def make_plan(graph: Graph, into: Mapping[str, str] | None = None) -> Plan:
+def make_plan(graph: Graph, into: Mapping[str, str] | None = None, sizes: Mapping[str, int] | None = None) -> Plan:
     """The plan of an optimised graph. Kernels of equal structure are shared under the first one's name.
 
-    `into` says which outputs are written over which inputs, element by element.
+    `into` says which outputs are written over which inputs, element by element. `sizes` are open ones, for which the plan is
+    good: it is right for any others too, but where these are long it stores less.
     """
-    return verify_plan(_Planner(lay_out_ahead(prepare(graph)), into or {}).plan())
+    graph = lay_out_ahead(prepare(graph))
+    found = crossings(graph)
+    pairs = frozenset(crossing.pair for crossing in found)
+    cut = long_pairs(pairs, {**graph.sizes, **(sizes or {})})
+    graph, slabs = _in_slabs(graph, found, cut) if cut else (graph, NO_SLABS)
+    return replace(verify_plan(_Planner(graph, into or {}, slabs).plan()), pairs=pairs, cut=cut)
+
+
+def _in_slabs(graph: Graph, found: Sequence[Crossing], cut: frozenset[Pair]) -> tuple[Graph, Slabs]:
+    """The graph in which nothing that two long axes span is read across loops over slabs, and these loops."""
+    made = families(graph, [c for c in found if c.pair in cut], circle_nodes(graph))
+    graph, regions, again = apart(graph, made)
+    return graph, Slabs(tuple(circle_of(region) for region in regions), again)
 
 
 class _Planner:
-    def __init__(self, graph: Graph, into: Mapping[str, str]) -> None:
-        self.graph, self.rooms = graph, list(graph.nodes)
+    def __init__(self, graph: Graph, into: Mapping[str, str], slabs: Slabs) -> None:
+        self.graph, self.rooms, self.slabs = graph, list(graph.nodes), slabs
         self.into = {graph.outputs[out]: graph.inputs[name] for out, name in into.items()}
         self.emitter = Emitter()
+        self.whole_axes = {slab.last: Axis(slab.columns) for slab in self._slabs() if slab.last}
 
     def plan(self) -> Plan:
         graph = self.graph
@@ -88,20 +127,26 @@ class _Planner:
         given = {v: whole(v, graph.nodes[v], graph.sizes) for v in sorted(own | joins)}
         views = views_of(graph, given, self._room)
         items = self._items(graph, views)
-        return Plan(replace(graph, nodes=tuple(self.rooms), links={}), items, views)
+        usual = {name: n for slab in self._slabs() for name, n in slab.usual(graph.sizes).items()}
+        return Plan(replace(graph, nodes=tuple(self.rooms), links={}, sizes={**graph.sizes, **usual}), items, views)
+
+    def _slabs(self) -> tuple[Slab, ...]:
+        return tuple(slab_of(self.graph, circle) for circle in self.slabs.circles)
 
     def _room(self, node: Node) -> int:
-        self.rooms.append(replace(node, op="room", operands=(), reduced=(), attributes=()))
+        """Memory for a node; columns that end early have room for all."""
+        axes = tuple(self.whole_axes.get(str(axis), axis) for axis in node.axes)
+        self.rooms.append(replace(node, op="room", operands=(), axes=axes, reduced=(), attributes=()))
         return len(self.rooms) - 1
 
     def _items(self, graph: Graph, views: dict[int, View], whole: bool = True) -> tuple[Item, ...]:
         items: list[Item] = []
-        for part in divide(graph, whole):
+        for part in divide(graph, whole, self.slabs if whole else NO_SLABS):
             items += self._straight(part, views) if part.time is None else [self._loop(part, views)]
         return tuple(items)
 
     def _loop(self, part: Part, views: Mapping[int, View]) -> Loop:
-        """A loop over time: values of the graph around it move with each step, all others are made anew in one room."""
+        """A loop: values of the graph around it move with each step, all others are made anew in one room."""
         assert part.time is not None
         depth = max((len(v.steps) for v in views.values()), default=0)
         reached = {*part.graph.outputs.values(), *(i for i, n in enumerate(part.graph.nodes) if is_leaf(n))}
@@ -110,12 +155,16 @@ class _Planner:
             while value in claimed:  # what lies inside of another value takes that one along
                 value = claimed[value][0]
                 reached.add(value)
-        given = {i: _within(views[part.outer[i]], part.dropped[i], depth) for i in sorted(reached)}
+        inside = partial(_from_row, part.slab) if part.slab is not None else partial(_within, depth)
+        given = {i: inside(views[part.outer[i]], part.dropped[i]) for i in sorted(reached)}
         inner = views_of(part.graph, given, self._room)
-        items = self._items(part.graph, inner, whole=False)
-        return Loop(part.time.size.known(self.graph.sizes), part.reverse, items)
+        if part.slab is None:
+            items = self._items(part.graph, inner, whole=False)
+        else:
+            items = tuple(_as_one(self._straight(replace(part, outer=tuple(range(len(part.outer)))), inner)))
+        return Loop(part.time.size.known(self.graph.sizes), part.reverse, items, part.slab)
 
-    def _straight(self, part: Part, views: dict[int, View]) -> list[Item]:
+    def _straight(self, part: Part, views: dict[int, View]) -> list[Call]:
         """The kernels of a part without loops."""
         outer = {i: views[v] for i, v in enumerate(part.outer) if v in views}
         graph, new = fit_contractions(part.graph, outer)
@@ -125,6 +174,7 @@ class _Planner:
         fixed = self._fixed(graph, known)
         storage = take_over(graph, groups, virtual, fixed)
         storage.update({v: i for v, i in self.into.items() if v < len(graph.nodes)} if self.into else {})
+        storage.update({new[v]: new[old] for v, old in part.onto.items()})
         found = views_of(graph, known, self._room)
         found |= {v: found[place] for v, place in storage.items()}
         if self.into:
@@ -140,7 +190,19 @@ class _Planner:
         return frozenset({*claimed, *held, *shared, *(v for v, _ in graph if is_view(graph, v))})
 
 
-def _within(view: View, time: int | None, depth: int) -> View:
+def _as_one(calls: Sequence[Call]) -> Iterator[Call]:
+    """The calls of a loop: where it belongs to backward, what it computes again of forward does too."""
+    backward = any(call.origin.role == "backward" for call in calls)
+    for call in calls:
+        yield replace(call, origin=replace(call.origin, role="backward")) if backward else call
+
+
+def _from_row(slab: Slab, view: View, axis: int | None) -> View:
+    """A view as the body of a loop over slabs sees it: along the axis that is cut it begins at the slab's first row."""
+    return view if axis is None else view.moved((Size.symbol(slab.first) - ONE) * view.strides[axis])
+
+
+def _within(depth: int, view: View, time: int | None) -> View:
     """A view as the body of a loop at `depth` sees it: along the axis of time it moves with each step."""
     steps = (*view.steps, *(_NOTHING for _ in range(depth - len(view.steps))))
     if time is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from archspec.ir.graph import Graph, Node, Place
-from archspec.ir.sizes import Size
+from archspec.ir.sizes import Axis, Size
 from archspec.ops import OPS
 from archspec.plan.groups import Group, is_leaf
 from archspec.plan.kernel import (
@@ -117,9 +117,10 @@ class Scalars:
 
     def moves(self, value: int) -> tuple[Size, ...]:
         """How far apart neighbours lie along each axis of a value."""
-        if value in self.views:
+        node = self.graph.nodes[value]
+        if value in self.views and node.op not in _VIRTUAL:
             return self.views[value].strides
-        return strides(self.graph.nodes[value].axes, self.sizes)
+        return strides(_whole_axes(node), self.sizes)
 
     def offset(self, access: Access) -> Offset:
         """The element that an access meets, in the loop counters of the kernel."""
@@ -249,15 +250,23 @@ class Scalars:
 
     def _position(self, node: Node, dims: tuple[int, ...], level: Level) -> Local:
         name = self.names.new("at_")
-        level.statements.append(Position(name, Offset(self.counters.get(dims[0], ()))))
+        level.statements.append(Position(name, Offset((*self.counters.get(dims[0], ()), *self._start(node)))))
         return Local(name)
 
     def _random(self, node: Node, dims: tuple[int, ...], level: Level) -> Local:
         name = self.names.new("draw")
         stream, step = self.parameters.stream(node.attribute("stream")), self.parameters.step()
-        access = Access.of(strides(node.axes, self.sizes), dims, len(self.group.space))
-        level.statements.append(Draw(name, stream, step, self.offset(access)))
+        access = Access.of(strides(_whole_axes(node), self.sizes), dims, len(self.group.space))
+        index = Offset((*self.offset(access).terms, *self._start(node)))
+        level.statements.append(Draw(name, stream, step, index))
         return Local(name)
+
+    def _start(self, node: Node) -> tuple[tuple[str, Size], ...]:
+        """How far into the whole a slab of it begins."""
+        if "cut" not in dict(node.attributes):
+            return ()
+        axis, start, axes = node.attribute("cut")
+        return (("", self.declare(start * strides(axes, self.sizes)[axis])),)
 
     def store_all(self, values: Sequence[int], level: Level) -> None:
         """Writes an element of each saved node once all are computed: one may lie where the others still read."""
@@ -276,6 +285,12 @@ class Scalars:
 
 _VIRTUAL = frozenset({"size", "position", "random"})
 _READS = frozenset({"window", "gather"})
+
+
+def _whole_axes(node: Node) -> tuple[Axis, ...]:
+    """The axes that a node counts along: for a slab of positions or draws those of the whole."""
+    axes: tuple[Axis, ...] = dict(node.attributes).get("cut", (0, None, node.axes))[2]
+    return axes
 
 
 def short_name(node: Node) -> str:

@@ -18,9 +18,10 @@ from archspec.runtime.clock import Clock, Reading
 from archspec.runtime.executor import Table
 
 if TYPE_CHECKING:
+    from archspec.plan import Plan
     from archspec.plan.kernel import Call
     from archspec.runtime.program import Program
-    from archspec.runtime.stage import Bound
+    from archspec.runtime.stage import Bound, Stage
 
 
 @record(frozen=False)
@@ -54,10 +55,12 @@ class Sample:
 
 @record
 class Timing:
-    """A call in steps of one shape: the stage and the number of the call in its plan, the sizes, how many times it is made in a
-    step, and the seconds that it takes in all, as a mean over the threads."""
+    """A call in steps of one shape: the stage, its plan and the number of the call in it, the sizes, how many times it is made
+    in a step, and the seconds that it takes in all, as a mean over the threads. Where a stage has several plans, the calls of
+    that of most steps come first, and those of the next are counted on from there."""
 
     stage: str
+    plan: Plan
     number: int
     call: Call
     sizes: Mapping[str, int]
@@ -115,9 +118,9 @@ class Profiler:
     def timings(self) -> Iterator[Timing]:
         """The calls of each shape of batch; `weight` is the share of the steps that have it."""
         places = {
-            id(call): (name, number)
+            id(call): (name, plan, number)
             for name, stage in self.program.step_stages().items()
-            for number, call in enumerate(stage.plan.calls)
+            for number, (plan, call) in enumerate((plan, call) for plan in self._plans(stage) for call in plan.calls)
         }
         tick = self.clock.seconds_per_tick()
         for sample, weight in self._weights():
@@ -130,6 +133,15 @@ class Profiler:
                     times[id(call)] = times.get(id(call), 0) + 1
                 for key, call in calls.items():
                     yield Timing(*places[key], call, bound.sizes, times[key], seconds[key], weight)
+
+    def _plans(self, stage: Stage) -> list[Plan]:
+        """The plans of a stage, that of most steps first."""
+        shares = {id(stage.plan): 0.0, **{id(other.plan): 0.0 for other in stage.others}}
+        for sample, weight in self._weights():
+            for bound, _ in sample.bounds():
+                if id(bound.plan) in shares:
+                    shares[id(bound.plan)] += weight
+        return sorted((s.plan for s in (stage, *stage.others)), key=lambda plan: -shares[id(plan)])
 
     def _weights(self) -> list[tuple[Sample, float]]:
         found = [s for s in self.samples.values() if s.readings]

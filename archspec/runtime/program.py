@@ -230,7 +230,8 @@ class Program:
             return ArchError(Diagnostic("R04", message, hints=hints))
         for i, call in enumerate(bound.calls):
             self._executor.run(Table(bound.rows[i : i + 1]))
-            if not all(np.isfinite(array).all() for array in written_arrays(stage, bound.sizes, bound.rows[i], call)):
+            sizes = {**bound.sizes, **bound.row_sizes[i]}
+            if not all(np.isfinite(array).all() for array in written_arrays(stage, sizes, bound.rows[i], call)):
                 origin = call.origin
                 message = f"step {t}: `{origin.full_name.rstrip('/') or call.kernel.name}` is not finite"
                 return ArchError(Diagnostic("R04", message, origin.span, hints=hints))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,9 +58,10 @@ class Arena:
 
 @record
 class Bound:
-    """A stage for given sizes. `rows` are its rows of the table, `calls` says for each which call it is; arrays are views of
-    the memory that the rows name; `tables` are named by rows too. `running` and `carried` are the outputs that a step leaves
-    behind: averages by the path of their weight, states for the batch that follows."""
+    """A stage for given sizes. `rows` are its rows of the table, `calls` says for each which call it is, `row_sizes` which
+    sizes hold for it alone; arrays are views of the memory that the rows name; `tables` are named by rows too. `running` and
+    `carried` are the outputs that a step leaves behind: averages by the path of their weight, states for the batch that
+    follows."""
 
     rows: NDArray[np.int64]
     calls: Sequence[Call]
@@ -72,10 +73,13 @@ class Bound:
     generation: int
     sizes: Mapping[str, int]
     tables: Sequence[NDArray[np.int64]]
+    row_sizes: Sequence[Mapping[str, int]]
+    plan: Plan
 
 
 class Stage:
-    """A plan with its machine code. `fixed` gives the arrays of inputs, weights and outputs that lie outside the arena."""
+    """A plan with its machine code. `fixed` gives the arrays of inputs, weights and outputs that lie outside the arena;
+    `remake` makes the same stage with a plan that is good for some open sizes, where this one's is not."""
 
     def __init__(
         self,
@@ -87,7 +91,9 @@ class Stage:
         seed: int,
         step: NDArray[np.int64],
         fixed: Mapping[str, Array],
+        remake: Callable[[Mapping[str, int]], Stage] | None = None,
     ) -> None:
+        self.remake, self.others = remake, list[Stage]()
         self.plan, self.natives, self.arena = plan, natives, arena
         self.float_type = np.dtype(precision)
         self.threads, self.seed, self.step, self.fixed = threads, seed, step, fixed
@@ -104,8 +110,16 @@ class Stage:
         if bound is None or bound.generation != self.arena.generation:
             if len(self._bound) > MOST_BOUND:
                 self._bound.clear()
-            bound = self._bound[key] = self._lay_out(dict(sizes))
+            bound = self._bound[key] = self._for(sizes)._lay_out(dict(sizes))
         return bound
+
+    def _for(self, sizes: Mapping[str, int]) -> Stage:
+        """This stage, or the one with a better plan for these sizes, made when it is first needed."""
+        if self.remake is None or self.plan.is_good_for(sizes):
+            return self
+        if not any(other.plan.is_good_for(sizes) for other in self.others):
+            self.others.append(self.remake(sizes))
+        return next(other for other in self.others if other.plan.is_good_for(sizes))
 
     def bind_shapes(self, shapes: tuple[tuple[int, ...], ...]) -> Bound:
         """The stage for inputs of these shapes, in the order of the graph's inputs. Raises ArchError where one is wrong."""
@@ -133,7 +147,8 @@ class Stage:
         self.arena.ensure(at + room * self.threads)
         values = self._values(sizes, {**memory.offsets, **inputs})
         scratch = self.arena.bytes[at : at + room * self.threads]
-        table = Unrolled(self, {**graph.sizes, **sizes}, values, scratch, room)
+        known = self.plan.usual_sizes({**graph.sizes, **sizes})
+        table = Unrolled(self, known, values, scratch, room)
         outputs = {name: values[self._place(v)] for name, v in graph.outputs.items()}
         return Bound(
             table.rows,
@@ -144,8 +159,10 @@ class Stage:
             {name: array for name, array in outputs.items() if is_carried(name)},
             memory,
             self.arena.generation,
-            {**graph.sizes, **sizes},
+            known,
             tuple(table.tables.values()),
+            table.row_sizes,
+            self.plan,
         )
 
     def _place(self, value: int) -> int:
@@ -153,7 +170,7 @@ class Stage:
 
     def _scratch_room(self, sizes: Mapping[str, int]) -> int:
         """Bytes of scratch memory for each thread, whole cache lines."""
-        known = {**self.plan.graph.sizes, **sizes}
+        known = self.plan.largest_sizes({**self.plan.graph.sizes, **sizes})
         floats = max((self.natives[k.structure].scratch.evaluate(known) or 0 for k in self.plan.kernels), default=0)
         return -(-floats * self.float_type.itemsize // LINE) * LINE + LINE
 

@@ -1,7 +1,8 @@
 """The rows of a stage: one for each kernel call, those of a recurrence written out for every step.
 
 A row is (address of the kernel, barrier before it, arguments …). In a loop over time the kernels stay the same and their
-addresses move on, so a step costs a row, and no kernel knows of time.
+addresses move on, so a step costs a row, and no kernel knows of time. In a loop over slabs of rows the sizes of a slab move on
+too, so each slab has words of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from archspec.plan.kernel import Buffer, Call, Item, Loop, Offsets, Parameter
+from archspec.plan.kernel import Buffer, Call, Item, Loop, Offsets, Parameter, Slab
 from archspec.records import record
 
 if TYPE_CHECKING:
@@ -31,11 +32,13 @@ def stream_key(seed: int, stream: str) -> int:
 
 @record(frozen=False)
 class Rows:
-    """Rows, the call that each is of, and how far each word moves with a turn of the loops around, from the outermost in."""
+    """Rows, the call that each is of, and how far each word moves with a turn of the loops around, from the outermost in;
+    and for each row the sizes that hold for it alone."""
 
     words: Words
     calls: list[Call]
     steps: list[Words]
+    sizes: list[Mapping[str, int]]
 
 
 class Unrolled:
@@ -43,14 +46,15 @@ class Unrolled:
 
     def __init__(self, stage: Stage, sizes: Mapping[str, int], values: Mapping[int, Array], scratch: Array, room: int) -> None:
         self.stage, self.sizes, self.values, self.scratch, self.room = stage, sizes, values, scratch, room
+        self.own: Mapping[str, int] = {}  # the sizes of a slab
         self.lines: dict[int, tuple[list[int], list[list[int]]]] = {}
-        self.tables: dict[Offsets, Words] = {}
+        self.tables: dict[tuple[tuple[int, ...], tuple[int, ...]], Words] = {}
         self.spans: dict[int, list[tuple[int, int, int, bool]]] = {}
         calls = stage.plan.calls
         self.depth = max((len(a.steps) for c in calls for a in c.arguments if isinstance(a, Buffer)), default=0)
         self.width = max((len(self._line(call)[0]) for call in calls), default=2)
         made = self._items(stage.plan.items, 0)
-        self.rows, self.calls = made.words, made.calls
+        self.rows, self.calls, self.row_sizes = made.words, made.calls, made.sizes
 
     # --- words ------------------------------------------------------------------------------------------------
 
@@ -83,9 +87,10 @@ class Unrolled:
 
     def _table(self, offsets: Offsets) -> Words:
         """The table of some loops, made once and kept as long as the rows that name it."""
-        if offsets not in self.tables:
-            self.tables[offsets] = offset_table(offsets, self.sizes)
-        return self.tables[offsets]
+        numbers = tuple(map(self._number, offsets.extents)), tuple(map(self._number, offsets.strides))
+        if numbers not in self.tables:
+            self.tables[numbers] = offset_table(offsets, self.sizes)
+        return self.tables[numbers]
 
     def _steps(self, parameter: Parameter, argument: Any, depth: int, count: int) -> list[int]:
         if isinstance(argument, Buffer) and depth < len(argument.steps):
@@ -101,11 +106,7 @@ class Unrolled:
 
     def _items(self, items: Sequence[Item], depth: int) -> Rows:
         parts = [self._loop(item, depth) if isinstance(item, Loop) else self._row(item) for item in items]
-        made = Rows(
-            _stacked([p.words for p in parts], self.width),
-            [c for p in parts for c in p.calls],
-            [_stacked([p.steps[d] for p in parts], self.width) for d in range(self.depth)],
-        )
+        made = _joined(parts, self.width, self.depth)
         at = 0
         for item, part in zip(items, parts, strict=True):
             if isinstance(item, Loop) and len(part.calls):
@@ -119,10 +120,12 @@ class Unrolled:
 
     def _row(self, call: Call) -> Rows:
         words, steps = self._line(call)
-        return Rows(_wide(words, self.width), [call], [_wide(s, self.width) for s in steps])
+        return Rows(_wide(words, self.width), [call], [_wide(s, self.width) for s in steps], [self.own])
 
     def _loop(self, loop: Loop, depth: int) -> Rows:
         """The body once for each step."""
+        if loop.slab is not None:
+            return self._slabs(loop, loop.slab, depth)
         body = self._items(loop.items, depth + 1)
         turns = self._number(loop.extent)
         moves = np.arange(turns - 1, -1, -1) if loop.reverse else np.arange(turns)
@@ -130,7 +133,26 @@ class Unrolled:
         words[:, :, 1] = body.words[None, :, 1]
         self._meet_in_loop(words, body.calls)
         flat = words.reshape(-1, self.width)
-        return Rows(flat, body.calls * turns, [np.tile(s, (turns, 1)) for s in body.steps])
+        return Rows(flat, body.calls * turns, [np.tile(s, (turns, 1)) for s in body.steps], body.sizes * turns)
+
+    def _slabs(self, loop: Loop, slab: Slab, depth: int) -> Rows:
+        """The body once for each slab."""
+        extent = self._number(loop.extent)
+        starts = range(1, extent + 1, slab.most)
+        parts = [self._slab(loop, slab, first, min(slab.most, extent + 1 - first), depth) for first in starts]
+        return _joined(parts, self.width, self.depth)
+
+    def _slab(self, loop: Loop, slab: Slab, first: int, rows: int, depth: int) -> Rows:
+        """The body for one slab, with barriers."""
+        around, self.own = self.sizes, slab.at(first, rows, self.sizes)
+        self.sizes = {**around, **self.own}
+        self.lines, self.spans = {}, {}
+        body = self._items(loop.items, depth + 1)
+        self._mark(body.words, body.calls)
+        body.words[0, 1] = 1
+        self.sizes, self.own = around, {}
+        self.lines = {}
+        return body
 
     # --- barriers ---------------------------------------------------------------------------------------------
 
@@ -249,7 +271,7 @@ def _stretches(items: Sequence[Item], calls: Sequence[Call], table: Unrolled) ->
 def _rows_of(item: Item, table: Unrolled) -> int:
     if isinstance(item, Call):
         return 1
-    return table._number(item.extent) * sum(_rows_of(i, table) for i in item.items)
+    return item.turns(table.sizes) * sum(_rows_of(i, table) for i in item.items)
 
 
 def _wide(words: Sequence[int], width: int) -> Words:
@@ -260,6 +282,15 @@ def _wide(words: Sequence[int], width: int) -> Words:
 
 def _stacked(parts: Sequence[Words], width: int) -> Words:
     return np.concatenate(parts) if parts else np.zeros((0, width), np.int64)
+
+
+def _joined(parts: Sequence[Rows], width: int, depth: int) -> Rows:
+    return Rows(
+        _stacked([p.words for p in parts], width),
+        [c for p in parts for c in p.calls],
+        [_stacked([p.steps[d] for p in parts], width) for d in range(depth)],
+        [s for p in parts for s in p.sizes],
+    )
 
 
 def _touch(some: list[tuple[int, int]], others: list[tuple[int, int]]) -> bool:

@@ -1,4 +1,4 @@
-"""A plan as a view: kernels in the order in which they run, loops over time as boxes; and its memory as bars."""
+"""A plan as a view: kernels in the order in which they run, loops as boxes; and its memory as bars."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def compiled_view(
     `threads` says for each kernel by name how it is shared among threads.
     """
     fold = folding(blocks)
-    return _Kernels(plan, fold, sizes, threads, measured, Copies(fold)).view(blocks)
+    return _Kernels(plan, fold, {**plan.graph.sizes, **sizes}, threads, measured, Copies(fold)).view(blocks)
 
 
 @record(frozen=False)
@@ -68,14 +68,14 @@ class _Kernels:
                 path = block_path(self.plan.graph.nodes[item.writes[0]])
                 yield item, loop or _Place(self.fold.path(path), path), turns
             else:
-                yield from self._calls(item.items, self._loop(item, loop), turns * (item.extent.evaluate(self.sizes) or 0))
+                yield from self._calls(item.items, self._loop(item, loop), turns * item.turns(self.sizes))
 
     def _loop(self, loop: Loop, outer: _Place | None) -> _Place:
-        """The box of a loop over time: in the block around that of its first kernel; equal copies have one."""
+        """The box of a loop: in the block around that of its first kernel; equal copies have one."""
         first = next((i for i in loop.items if isinstance(i, Call)), None)
         path = block_path(self.plan.graph.nodes[first.writes[0]]).rpartition("/")[0] if first is not None else ""
         around = outer or _Place(self.fold.path(path), path)
-        label = f"{loop.extent} steps{' backwards' if loop.reverse else ''}"
+        label = _label(loop)
         id = self._id("loop over time ", around, label)
         self.loops[id] = Box(id, label, around.parent)
         return _Place(id, around.path)
@@ -130,6 +130,12 @@ class _Kernels:
         self.writers.update(dict.fromkeys(call.writes, (id, path)))
 
 
+def _label(loop: Loop) -> str:
+    if loop.slab is not None:
+        return f"{loop.extent} rows, {loop.slab.most} at a time"
+    return f"{loop.extent} steps{' backwards' if loop.reverse else ''}"
+
+
 @record
 class _Place:
     """Where a kernel is drawn: `parent` is the box, `path` the block in the model, before copies are folded."""
@@ -149,5 +155,5 @@ def arena(plan: Plan, sizes: Mapping[str, int], float_nbytes: int) -> Arena:
         for v, (first, end) in plan.lifetimes.items()
         if v in memory.offsets
     ]
-    items = tuple(item.kernel.name if isinstance(item, Call) else f"{item.extent} steps" for item in plan.items)
+    items = tuple(item.kernel.name if isinstance(item, Call) else _label(replace(item, reverse=False)) for item in plan.items)
     return Arena(memory.total, memory.lower_bound, items, tuple(bars), dict(sizes))

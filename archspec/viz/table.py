@@ -116,7 +116,7 @@ def training_step(shown: Table, plan: Plan, float_nbytes: int) -> Step:
     from archspec.plan import lay_out
 
     graph, training = shown.stages.optimised, shown.stages.training
-    _need_sizes(plan.graph, shown.sizes)
+    _need_sizes(plan.graph, {**plan.graph.sizes, **shown.sizes})
     trained = [s for s in graph.specs.values() if not s.frozen]
     count = total(product(s.axes) for s in trained).evaluate(shown.sizes) or 0
     arguments = {name: float(value) for name, value in training.optimizer.arguments.items()}

@@ -110,25 +110,25 @@ def run(
     graph: Graph, inputs: Mapping[str, Any], weights: Mapping[str, Any], threads: int = 1, step: int = 0, seed: int = 0
 ) -> dict[str, np.ndarray]:
     """The outputs of a graph. Scratch memory starts as NaN; the threads of a kernel run one after another, shuffled."""
-    plan = make_plan(graph)
+    sizes = {
+        str(axis.size): count
+        for name, value in graph.inputs.items()
+        for axis, count in zip(graph.nodes[value].axes, np.shape(inputs[name]), strict=True)
+        if axis.size.constant is None and str(axis.size) not in graph.sizes
+    }
+    plan = make_plan(graph, sizes=sizes)
     natives = {k.structure: Native(0, scratch_length(k, "f8", product_shape(k, "f8"))) for k in plan.kernels}
     fixed = {f"weight:{path}": np.array(weights[path], float) for path in graph.weights}
     clock = np.array([step])
     stage = Stage(plan, natives, Arena(), "f8", threads, seed, clock, fixed)
-    sizes = {
-        str(axis.size): count
-        for name, value in plan.graph.inputs.items()
-        for axis, count in zip(plan.graph.nodes[value].axes, np.shape(inputs[name]), strict=True)
-        if axis.size.constant is None and str(axis.size) not in plan.graph.sizes
-    }
     bound = stage.bind(sizes)
     stage.arena.bytes[:] = 0xFF
     for name, array in bound.inputs.items():
         array[...] = inputs[name]
     functions = {k.structure: _function(k) for k in plan.kernels}
     with np.errstate(all="ignore"):
-        for call, row in zip(bound.calls, bound.rows, strict=True):
-            arguments = _arguments(call, row, stage, bound.sizes, seed, threads)
+        for call, row, own in zip(bound.calls, bound.rows, bound.row_sizes, strict=True):
+            arguments = _arguments(call, row, stage, {**bound.sizes, **own}, seed, threads)
             for thread in random.Random(0).sample(range(threads), threads):
                 functions[call.kernel.structure](*arguments, thread, threads)
     return {name: bound.outputs[name].copy() for name in graph.outputs}

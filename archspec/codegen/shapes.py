@@ -95,14 +95,17 @@ def blocking(dtype: str, shape: TileShape, k: int, n: int, left_across: int, rig
 
     `left_across`: how many elements apart the steps of k lie in a left side that has its rows, not k, contiguous, as x^T in a
     weight gradient, 0 in any other; `right_turned`: the right side has k contiguous, as W^T in an input gradient. Chosen by
-    `benchmarks/matmul.py --blocking`. Packing the right side is a twentieth of the work at 128 rows; it pays where the side
-    fills much of the second cache, whose sets its rows, often a power of two apart, share unevenly, and where a panel is one
-    cache line wide. Rows of contiguous k stream well however long; across its rows a left side does while a page of memory
-    holds several steps of k and they are few enough to stay near until the panels have passed. Packed it then is slower by a
-    twentieth, and by a seventh where few panels pass.
+    `benchmarks/matmul.py --blocking`.
+
+    Packing the right side is a twentieth of the work at 128 rows and a seventh at 48. It pays where the side is large and its
+    rows are whole pages apart, so that they share few sets of the caches, where a panel does not stay in the second cache,
+    and where one is one cache line wide. Rows of contiguous k stream well however long; across its rows a left side does
+    while a page of memory holds several steps of k and they are few enough to stay near until the panels have passed. Packed
+    it then is slower by a twentieth, and by a seventh where few panels pass.
     """
     nbytes, panels = NBYTES[dtype], n // shape.columns
-    in_place = not right_turned and shape.columns * nbytes >= 128 and k * n * nbytes <= 512 << 10
+    is_small, is_spread = k * n * nbytes <= 512 << 10, n * nbytes % PAGE != 0 and k * shape.columns * nbytes <= 128 << 10
+    in_place = not right_turned and shape.columns * nbytes >= 128 and (is_small or is_spread)
     if not left_across:
         return Blocking(rows=512, depth=k, right_in_place=in_place, pack_left=False)
     far = left_across * nbytes >= PAGE

@@ -36,7 +36,7 @@ from archspec.plan.storage import is_inside
 from archspec.plan.wrap import finish
 
 FLAT_BLOCK = 1024
-COLUMN_BLOCK = 64
+COLUMN_BLOCK, FINE_BLOCK = 64, 16  # the fine one costs a twentieth, and gives four threads work on 64 channels
 MOST_LED = 64  # the sums of as many blocks stay in the first cache
 NARROW = 16  # columns that are no vector
 ENOUGH_ROWS = 64  # for the threads to share
@@ -273,11 +273,13 @@ class _Columns:
         self.column_runs = last if few or not narrow else runs
         if not few and not narrow:
             self.outer_runs = (*self.outer_runs, *before)
+        fine = width is not None and FINE_BLOCK < width < 2 * COLUMN_BLOCK and width % FINE_BLOCK == 0
+        self.block = FINE_BLOCK if fine else COLUMN_BLOCK
         self.outside = frozenset(i for run in self.outer_runs for i in run) | frozenset(self.group.outer_loops)
 
     def call(self) -> Call:
         s, group = self.s, self.group
-        s.parameters.scratch(Size.number(COLUMN_BLOCK) * self._extent(self.lead_runs))
+        s.parameters.scratch(Size.number(self.block) * self._extent(self.lead_runs))
         top, outer = Level(frozenset()), Level(self.outside)
         outer_variable, outer_split = counters(s, self.outer_runs, "row")
         start, count, c = (s.names.new(n) for n in ("start", "columns", "c"))
@@ -290,7 +292,7 @@ class _Columns:
         node = self.graph.nodes[self.root]
         clear = _nested(lead, (Within(c, count, (Store("scratch", self.total, _identity(node.op), FLOAT),)),))
         size = s.declare(self._extent(self.column_runs))
-        blocks = Blocks(c, start, count, size, COLUMN_BLOCK, (*outer.statements, *clear, *inside, *after))
+        blocks = Blocks(c, start, count, size, self.block, (*outer.statements, *clear, *inside, *after))
         if not self.outer_runs:
             return finish(s, group, (*top.statements, blocks))
         rows = s.declare(self._extent(self.outer_runs))
@@ -309,7 +311,7 @@ class _Columns:
 
     def _total(self, lead: Sequence[tuple[str, Size]], c: str) -> Offset:
         """Where the sum of a column stands."""
-        terms, step = [(c, ONE)], Size.number(COLUMN_BLOCK)
+        terms, step = [(c, ONE)], Size.number(self.block)
         for name, size in reversed(lead):
             terms.insert(0, (name, step))
             step = step * size

@@ -32,8 +32,12 @@ def float_of(typing, bits):
     return types.float32(types.int32), emit
 
 
-def _extremum(name: str):
-    """llvm.maximum or llvm.minimum: NaN if one operand is NaN, and a form that LLVM vectorises in reductions."""
+def _extremum(name: str, along_row: bool = False):
+    """llvm.maximum or llvm.minimum: NaN if one operand is NaN, and a form that LLVM vectorises in reductions.
+
+    `along_row`: b is the next element of a row. Where it is masked, LLVM would draw the mask out of the maximum, and then
+    know no vector form; a `freeze` keeps the two apart.
+    """
     chosen = ">" if name == "maximum" else "<"
 
     @intrinsic
@@ -48,6 +52,8 @@ def _extremum(name: str):
             function = cgutils.get_or_insert_function(
                 builder.module, ir.FunctionType(llvm, [llvm, llvm]), f"llvm.{name}.{suffix}"
             )
+            if along_row:
+                arguments = [arguments[0], _frozen(builder, arguments[1])]
             return builder.call(function, arguments)
 
         return kind(kind, kind), emit
@@ -58,7 +64,14 @@ def _extremum(name: str):
     return extremum
 
 
+def _frozen(builder, value):
+    frozen = ir.instructions.Instruction(builder.block, value.type, "freeze", [value])
+    builder._insert(frozen)
+    return frozen
+
+
 maximum, minimum = _extremum("maximum"), _extremum("minimum")
+largest, smallest = _extremum("maximum", along_row=True), _extremum("minimum", along_row=True)
 
 
 @intrinsic

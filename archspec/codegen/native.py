@@ -146,6 +146,8 @@ def _environment(precision: str, shape: TileShape) -> dict[str, Any]:
         "number": float_type,
         "maximum": intrinsics.maximum,
         "minimum": intrinsics.minimum,
+        "largest": intrinsics.largest,
+        "smallest": intrinsics.smallest,
         "accumulate": intrinsics.accumulate,
         "fence": intrinsics.fence,
         loops.WRITTEN_OUT: range,

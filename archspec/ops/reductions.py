@@ -30,6 +30,6 @@ def _reduction(name: str, doc: str, scalar: str, reference: object, gradient: Gr
 
 
 _reduction("sum", "the sum over the reduced axes", "{0} + {1}", lambda np, a, axis: a.sum(axis), _sum)
-_reduction("max", "the largest value", "maximum({0}, {1})", lambda np, a, axis: a.max(axis), _extremum)
-_reduction("min", "the smallest value", "minimum({0}, {1})", lambda np, a, axis: a.min(axis), _extremum)
+_reduction("max", "the largest value", "largest({0}, {1})", lambda np, a, axis: a.max(axis), _extremum)
+_reduction("min", "the smallest value", "smallest({0}, {1})", lambda np, a, axis: a.min(axis), _extremum)
 _reduction("argmax", "where the largest value is; the first of equals", "", lambda np, a, axis: a.argmax(axis), None)

@@ -105,17 +105,22 @@ def _merge_factors(builder: Builder, node: Node) -> int | None:
     return None
 
 
-def _scalar_divisor(builder: Builder, node: Node) -> int | None:
-    """x / s  ->  x * (1 / s) for a scalar s: one division instead of one an element.
+def _divisor_of_rows(builder: Builder, node: Node) -> int | None:
+    """x[.., i] / s[..]  ->  x[.., i] * (1 / s)[..]: one division a row instead of one an element.
 
     Not for a sum along a row: it is divided once a row, and a mean must be exact where it can be, since x - mean(x) has
     only its last digits left when x is large.
     """
     above, below = node.operands
-    if below.index or not above.index or _is_constant(builder, above.value) or builder.node(above.value).reduced:
+    last = len(node.axes) - 1
+    if last in below.index or last not in above.index or _is_constant(builder, above.value) or _is_sum(builder, above.value):
         return None
     _, (a, b) = _terms(builder, node)
     return (a * (1.0 / b)).value
+
+
+def _is_sum(builder: Builder, value: int) -> bool:
+    return OPS[builder.node(value).op].kind == "reduce"
 
 
 def _is_constant(builder: Builder, value: int) -> bool:
@@ -186,7 +191,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "add": (_neutral(0.0, (0, 1)), _add_negated),
     "subtract": (_neutral(0.0, (1,)), _subtract_negated),
     "multiply": (_neutral(1.0, (0, 1)), _minus_one, _merge_factors),
-    "divide": (_neutral(1.0, (1,)), _scalar_divisor),
+    "divide": (_neutral(1.0, (1,)), _divisor_of_rows),
     "negate": (_double_negation,),
     "power": (_power,),
     "where": (_zero_factor,),

@@ -452,7 +452,8 @@ class _Fusion:
         return found
 
     def _finish_products(self, chain: list[int]) -> None:
-        """Maps on a product join it before a reduction reads them, so that the product is not stored bare."""
+        """Maps on a product join it before a reduction reads them, so that the product is not stored bare; a cheap one on
+        what is stored in any case is left to its readers."""
         for v in chain:
             node = self.graph.nodes[v]
             if OPS[node.op].kind != "map":
@@ -460,8 +461,15 @@ class _Fusion:
             homes = [self.home[o.value] for o in node.operands if o.value in self.home]
             products = [g for g in homes if g.kind == PRODUCT and self._role(g) == node.origin.role]
             latest = max(products, key=lambda g: g.number, default=None)
-            if latest is not None and all(o.value not in chain or o.value in self.home for o in node.operands):
+            if latest is None or (OPS[node.op].cheap and self._kept_anyway(latest, node)):
+                continue
+            if all(o.value not in chain or o.value in self.home for o in node.operands):
                 self._join(latest, [v], v)
+
+    def _kept_anyway(self, group: Group, node: Node) -> bool:
+        """Whether others too read what a map reads of a group, so that joining it would only store one thing more."""
+        read = [o.value for o in node.operands if o.value in group.place]
+        return all(len(self.uses[v]) > 1 or v in group.saved for v in read)
 
     def _new_columns(self, value: int, node: Node, chain: list[int]) -> None:
         """Reduced loops side by side, what stands before them outside, what stands behind them as columns. Loops of one point

@@ -48,6 +48,20 @@ def test_a_training_step_of_a_perceptron() -> None:
     assert kinds(PERCEPTRON, {"F": 4, "K": 3}) == expected
 
 
+def test_a_cheap_map_on_what_is_stored_anyway_is_left_to_its_readers() -> None:
+    """The gradient that a norm gets is summed for its bias, so it is stored; three maps on it are not stored as well."""
+    plan = plan_of(trained("  z = x |> linear(F) |> layernorm |> linear(F)", "sum(z * z)"), {"F": 4})
+    products = [call for call in plan.calls if any(isinstance(s, Product) for s in call.kernel.body)]
+    assert max(len(call.writes) for call in products) == 1
+
+
+def test_what_divides_a_row_is_turned_over_once() -> None:
+    made = stages(model("  z = x / sum[F](x * x)"), {"F": 4}).forward
+    assert [len(node.axes) for node in made.nodes if node.op == "divide"] == [1]
+    mean = stages(model("  m = mean[F](x)\n  z = x - m"), {"F": 4}).forward
+    assert [node.operands[0].value for node in mean.nodes if node.op == "divide"]
+
+
 def test_equal_layers_share_their_kernels() -> None:
     def count(depth: int) -> int:
         return len(plan_of(trained(f"  z = x |> repeat {depth} {{ linear(F) |> tanh }}", "sum(z)"), {"F": 4}).kernels)

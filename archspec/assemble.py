@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from archspec.codegen.build import build, driver_code, flops_per_turn, measure_code
+from archspec.codegen.build import build, call_crew, driver_code, flops_per_turn, measure_code
 from archspec.codegen.link import Linked
 from archspec.diagnostics import ArchError, Diagnostic
 from archspec.ir.graph import Graph
@@ -16,7 +16,8 @@ from archspec.learning.initializers import draw
 from archspec.learning.optimizers import OPTIMIZERS
 from archspec.learning.update import CHUNK, norm_graph, update_graph
 from archspec.optimise import optimise
-from archspec.plan import Plan, make_plan
+from archspec.plan import make_plan
+from archspec.plan.kernel import Kernel
 from archspec.runtime.clock import Measures
 from archspec.runtime.executor import Executor
 from archspec.runtime.program import Pace, Program, State
@@ -40,8 +41,8 @@ class _Assembly:
         self.stages, self.options, self.precision = stages, options, precision
         self.total_steps, self.announce = total_steps, announce
         self.dtype = np.dtype(precision)
+        self.crew = call_crew()
         self.linked = Linked()
-        self.ahead = False
         self.arena = Arena()
         self.layout = make_layout(stages.graph, stages.treatments)
         self.arguments: Mapping[str, Any] = stages.training.optimizer.arguments
@@ -50,7 +51,7 @@ class _Assembly:
         self.scalars = self._scalars()
 
     def program(self) -> Program:
-        executor = Executor(self._driver("drive"), self._driver("wait"), self.options.threads)
+        executor = Executor(self._driver, self.options.threads)
         runnable = Runnable(
             forward=lambda: self._stage(self.stages.forward),
             outputs=lambda names: self._stage(self.stages.outputs(names)),
@@ -122,9 +123,9 @@ class _Assembly:
         sizes: Mapping[str, int] | None = None,
     ) -> Stage:
         plan = make_plan(graph, into, sizes)
-        self._compile_ahead(plan)
-        codes = build(plan.kernels, self.precision, self.announce)
-        natives = {s: Native(self.linked.load(c.symbol, c.binary), c.scratch) for s, c in codes.items()}
+        crew, self.crew = self.crew, None
+        codes = build(plan.kernels, self.precision, self.announce, self._kernels_ahead(graph), crew)
+        natives = {s: Native(self.linked.load(c.machine_code), c.scratch) for s, c in codes.items()}
         weights = {f"weight:{p}": self.layout.view(self.state.weights, p) for p in graph.weights}
         return Stage(
             plan,
@@ -138,13 +139,11 @@ class _Assembly:
             lambda sizes: self._stage(graph, fixed, into, sizes),
         )
 
-    def _compile_ahead(self, plan: Plan) -> None:
-        """Compiles what a run will need together with the first plan that is asked for, so that two processes share it."""
-        if self.ahead or not self.stages.has_loss:
-            return
-        self.ahead = True
-        others = [make_plan(self.stages.evaluation), make_plan(*self._update_graph())]
-        build([k for p in (plan, *others) for k in p.kernels], self.precision, self.announce)
+    def _kernels_ahead(self, graph: Graph) -> Iterator[Sequence[Kernel]]:
+        """What a run will need besides the gradient, to be compiled together with it."""
+        if self.stages.has_loss and graph is self.stages.optimised:
+            yield make_plan(*self._update_graph()).kernels
+            yield make_plan(self.stages.evaluation).kernels
 
     def _norm(self) -> Stage:
         clip = self.stages.training.clip
@@ -174,11 +173,11 @@ class _Assembly:
     # --- the driver and the pace --------------------------------------------------------------------------------
 
     def _driver(self, name: str) -> int:
-        return self.linked.load(*driver_code(name))
+        return self.linked.load(driver_code(name))
 
     def _measures(self) -> Measures:
         stamp, adds, stream = (
-            self.linked.load(*measure_code(name, self.precision)) for name in ("stamp", "multiply_adds", "stream")
+            self.linked.load(measure_code(name, self.precision)) for name in ("stamp", "multiply_adds", "stream")
         )
         return Measures(stamp, adds, stream, flops_per_turn(self.precision))
 

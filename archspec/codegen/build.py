@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from archspec.codegen import cache
 from archspec.codegen.cuts import scratch_length
+from archspec.codegen.link import Linkable
 from archspec.codegen.machine import product_shape, this_machine
+from archspec.codegen.objects import Object
 from archspec.codegen.shapes import PEAK_CHAINS, tile_shape
 from archspec.codegen.source import kernel_source
-from archspec.codegen.worker import Task, compile_all
+from archspec.codegen.worker import Crew, Task, primitive_object
 from archspec.ir.sizes import Size
 from archspec.plan.kernel import Kernel
 from archspec.records import record
@@ -22,12 +24,10 @@ DRIVERS: dict[str, tuple[str, ...]] = {
 
 @record
 class Code:
-    """One kernel as source and as machine code that exports `symbol`. `scratch` is the floats of scratch memory that each
-    thread needs."""
+    """One kernel as source and as machine code. `scratch` is the floats of scratch memory that each thread needs."""
 
     source: str
-    symbol: str
-    binary: bytes
+    machine_code: Linkable
     scratch: Size
 
 
@@ -41,25 +41,67 @@ def kernel_kinds(kernel: Kernel, precision: str) -> tuple[str, ...]:
     return tuple(kinds)
 
 
-_MADE: dict[str, bytes] = {}
+_MADE: dict[str, Object] = {}
 
 
-def build(kernels: Sequence[Kernel], precision: str, announce: Callable[[int], None] | None = None) -> dict[object, Code]:
-    """The code of each kernel, by its structure. `announce` is told how many must be compiled, before that begins."""
+def call_crew() -> Crew | None:
+    """Those who will compile, called early where the cache is empty: without the driver in it there are no kernels either."""
+    return Crew() if _missing(_driver_tasks()) else None
+
+
+def build(
+    kernels: Sequence[Kernel],
+    precision: str,
+    announce: Callable[[int], None] | None = None,
+    later: Iterable[Sequence[Kernel]] = (),
+    crew: Crew | None = None,
+) -> dict[object, Code]:
+    """The code of each kernel, by its structure. `announce` is told how many must be compiled, before this process begins.
+
+    Where some must, those of `later` are compiled with them: helpers have begun while it is asked for one after another.
+    """
     tasks = {kernel.structure: (kernel, _task(kernel, precision)) for kernel in kernels}
-    missing = {t.key: t for _, t in tasks.values() if t.key not in _MADE}
-    for key in list(missing):
-        binary = cache.load(key)
-        if binary is not None:
-            _MADE[key] = binary
-            del missing[key]
-    if missing and announce is not None:
-        announce(len(missing))
-    _MADE.update(compile_all(list(missing.values())))
+    missing = _missing([task for _, task in tasks.values()])
+    if missing:
+        _compile(missing, precision, announce, later, crew or Crew(len(missing)))
     return {
-        structure: Code(task.source, task.symbol, _MADE[task.key], scratch_length(kernel, precision, task.shape))
+        structure: Code(task.source, _linkable(task), scratch_length(kernel, precision, product_shape(kernel, precision)))
         for structure, (kernel, task) in tasks.items()
     }
+
+
+def _compile(
+    missing: Sequence[Task],
+    precision: str,
+    announce: Callable[[int], None] | None,
+    later: Iterable[Sequence[Kernel]],
+    crew: Crew,
+) -> None:
+    crew.add((*missing, *_missing(_driver_tasks())))
+    keys = {task.key for task in missing}
+    for kernels in later:
+        more = [task for task in _missing([_task(kernel, precision) for kernel in kernels]) if task.key not in keys]
+        crew.add(more)
+        keys |= {task.key for task in more}
+    if announce is not None:
+        announce(len(keys))
+    _MADE.update(crew.finish())
+
+
+def _linkable(task: Task) -> Linkable:
+    made = _MADE[task.key]
+    return Linkable(task.symbol, made.binary, tuple((call.symbol, primitive_object(call).binary) for call in made.calls))
+
+
+def _missing(tasks: Sequence[Task]) -> list[Task]:
+    """Those, each once, whose code is neither in this process nor in the cache."""
+    wanted = {task.key: task for task in tasks if task.key not in _MADE}
+    for key in list(wanted):
+        kept = cache.load(key)
+        if kept is not None:
+            _MADE[key] = Object.from_bytes(kept)
+            del wanted[key]
+    return list(wanted.values())
 
 
 def _task(kernel: Kernel, precision: str) -> Task:
@@ -81,16 +123,17 @@ def symbol_of(key: str) -> str:
     return f"archspec_{key[:32]}"
 
 
-def driver_code(name: str) -> tuple[str, bytes]:
-    """The symbol and the machine code of a function of the driver."""
-    key = cache.key_of("driver", name, DRIVERS[name])
-    binary = cache.load(key)
-    if binary is None:
-        from archspec.codegen.native import compile_driver
+def _driver_tasks() -> list[Task]:
+    keys = {name: cache.key_of("driver", name, kinds) for name, kinds in DRIVERS.items()}
+    return [Task(key, "", name, DRIVERS[name], "", None, symbol_of(key)) for name, key in keys.items()]
 
-        binary = compile_driver(name, DRIVERS[name], symbol_of(key))
-        cache.save(key, binary)
-    return symbol_of(key), binary
+
+def driver_code(name: str) -> Linkable:
+    """The machine code of a function of the driver."""
+    [task] = [task for task in _driver_tasks() if task.name == name]
+    for missing in _missing([task]):
+        _MADE[task.key] = missing.compile()
+    return _linkable(task)
 
 
 MEASURES: dict[str, tuple[str, ...]] = {
@@ -105,14 +148,15 @@ def flops_per_turn(precision: str) -> int:
     return 2 * PEAK_CHAINS * tile_shape(precision, this_machine().names).lanes
 
 
-def measure_code(name: str, precision: str) -> tuple[str, bytes]:
-    """The symbol and the machine code of what a profile measures with, see `measure`."""
+def measure_code(name: str, precision: str) -> Linkable:
+    """The machine code of what a profile measures with, see `measure`."""
     kinds = tuple(precision if kind == "float" else kind for kind in MEASURES[name])
     key = cache.key_of("measure", name, kinds)
-    binary = cache.load(key)
-    if binary is None:
-        from archspec.codegen.native import compile_measure
+    kept = cache.load(key)
+    if kept is not None:
+        return Linkable(symbol_of(key), Object.from_bytes(kept).binary)
+    from archspec.codegen.native import compile_measure
 
-        binary = compile_measure(name, kinds, precision, flops_per_turn(precision), symbol_of(key))
-        cache.save(key, binary)
-    return symbol_of(key), binary
+    made = compile_measure(name, kinds, precision, flops_per_turn(precision), symbol_of(key))
+    cache.save(key, made.to_bytes())
+    return Linkable(symbol_of(key), made.binary)

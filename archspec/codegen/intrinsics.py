@@ -75,6 +75,19 @@ largest, smallest = _extremum("maximum", along_row=True), _extremum("minimum", a
 
 
 @intrinsic
+def floor(typing, value):
+    """The largest whole number that is not above a value, as a floating-point number."""
+
+    def emit(context, builder, signature, arguments):
+        kind = arguments[0].type
+        suffix = "f64" if value == types.float64 else "f32"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind]), f"llvm.floor.{suffix}")
+        return builder.call(function, arguments)
+
+    return value(value), emit
+
+
+@intrinsic
 def accumulate(typing, total, value):
     """total + value as part of a sum along a row, whose order LLVM may choose once for all rows: vectors of partial sums."""
     kind = types.float64 if types.float64 in (total, value) else types.float32

@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 from archspec.codegen.machine import this_machine
+from archspec.records import record
+
+
+@record
+class Linkable:
+    """Machine code that exports `symbol`; `others` are the object files that it calls into, by what they export."""
+
+    symbol: str
+    binary: bytes
+    others: tuple[tuple[str, bytes], ...] = ()
 
 
 class Linked:
@@ -13,16 +23,23 @@ class Linked:
 
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
         self._loaded: dict[str, int] = {}
+        self._added: set[str] = set()
 
-    def load(self, symbol: str, binary: bytes) -> int:
-        """The address of the one symbol that an object exports."""
+    def load(self, code: Linkable) -> int:
+        """The address of the one symbol that it exports."""
+        if code.symbol not in self._loaded:
+            for symbol, binary in (*code.others, (code.symbol, code.binary)):
+                self._add(symbol, binary)
+            self._engine.finalize_object()
+            self._loaded[code.symbol] = int(self._engine.get_function_address(code.symbol))
+        return self._loaded[code.symbol]
+
+    def _add(self, symbol: str, binary: bytes) -> None:
         import llvmlite.binding as llvm
 
-        if symbol not in self._loaded:
+        if symbol not in self._added:
+            self._added.add(symbol)
             self._engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(binary))
-            self._engine.finalize_object()
-            self._loaded[symbol] = int(self._engine.get_function_address(symbol))
-        return self._loaded[symbol]
 
 
 def _target_machine() -> object:

@@ -12,9 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llvmlite import ir as llvm
-from numba.core import compiler, ir, lowering, typed_passes
+from numba.core import ir, lowering
 from numba.core.analysis import compute_cfg_from_blocks
-from numba.core.compiler_machinery import register_pass
 
 from archspec.records import record
 
@@ -24,27 +23,7 @@ SHORT = 128  # at 62 classes a mask makes cross-entropy 1.7 times as fast, at 30
 LANES = 16  # elements of the widest vector
 
 
-class KernelCompiler(compiler.CompilerBase):
-    """Numba's compiler, with `_Lowering` in place of its own."""
-
-    def define_pipelines(self):
-        passes = compiler.DefaultPassBuilder.define_nopython_pipeline(self.state)
-        passes.add_pass_after(_Lowering, typed_passes.NativeLowering)
-        passes.passes = [one for one in passes.passes if one[0] is not typed_passes.NativeLowering]
-        passes.finalize()
-        return [passes]
-
-
-@register_pass(mutates_CFG=True, analysis_only=False)
-class _Lowering(typed_passes.NativeLowering):
-    _name = "kernel_lowering"
-
-    @property
-    def lowering_class(self):
-        return _Lower
-
-
-class _Lower(lowering.Lower):
+class Lower(lowering.Lower):
     """Numba's lowering; the jump back to the head of a loop carries what LLVM is told about the loop."""
 
     def lower_function_body(self):

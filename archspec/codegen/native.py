@@ -16,12 +16,20 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
-from numba.core import registry
+from numba import types
 from numba.core.compiler_lock import global_compiler_lock
-from numba.core.dispatcher import _FunctionCompiler
 
 from archspec.codegen import driver, intrinsics, loops, tiles
+from archspec.codegen.numba_target import (
+    Lowered,
+    flags_of,
+    lower_function,
+    lowering_context,
+    make_callable,
+    module_object,
+    object_file,
+)
+from archspec.codegen.objects import Object, Primitive
 from archspec.codegen.shapes import TileShape
 from archspec.ops import OPS
 
@@ -32,18 +40,8 @@ WORD = ir.IntType(64)
 FLOATS = {"f4": np.float32, "f8": np.float64}
 
 
-class _KernelCompiler(_FunctionCompiler):
-    def _customize_flags(self, flags):
-        flags.no_cpython_wrapper = True
-        flags.no_cfunc_wrapper = True
-        flags.no_compile = True
-        flags.noalias = True
-        flags.enable_pyobject = False
-        return flags
-
-
 @global_compiler_lock
-def compile_source(source: str, name: str, kinds: Sequence[str], precision: str, shape: TileShape, symbol: str) -> bytes:
+def compile_source(source: str, name: str, kinds: Sequence[str], precision: str, shape: TileShape, symbol: str) -> Object:
     """The object file of the kernel `name` in `source`, which exports it as `symbol`.
 
     `kinds` are the types of its parameters before `thread` and `threads`: f4, f8, i8 and u1 for pointers, int for words.
@@ -54,17 +52,26 @@ def compile_source(source: str, name: str, kinds: Sequence[str], precision: str,
 
 
 @global_compiler_lock
-def compile_driver(name: str, kinds: Sequence[str], symbol: str) -> bytes:
+def compile_primitive(primitive: Primitive) -> Object:
+    """The object file of what kernels share."""
+    module = lowering_context().create_module(primitive.symbol)
+    tiles.define(module, primitive)
+    return module_object(module, primitive.symbol)
+
+
+@global_compiler_lock
+def compile_driver(name: str, kinds: Sequence[str], symbol: str) -> Object:
     """The object file of one of the functions of `driver`."""
     names: dict[str, Any] = {n: getattr(intrinsics, n) for n in _DRIVER_INTRINSICS}
     bodies = {f.__name__: _with_globals(f, names) for f in (driver.meet, driver.drive, driver.wait)}
+    callees = {n: make_callable(bodies[n], flags_of(set())) for n in ("meet", "drive")}
     for body in bodies.values():
-        body.__globals__.update({n: njit(nogil=True)(b) for n, b in bodies.items() if n in ("meet", "drive")})
+        body.__globals__.update(callees)
     return _compile(bodies[name], kinds, symbol)
 
 
 @global_compiler_lock
-def compile_measure(name: str, kinds: Sequence[str], precision: str, room: int, symbol: str) -> bytes:
+def compile_measure(name: str, kinds: Sequence[str], precision: str, room: int, symbol: str) -> Object:
     """The object file of one of the functions of `measure`."""
     from archspec.codegen import measure
 
@@ -84,15 +91,10 @@ _DRIVER_INTRINSICS = (
 )
 
 
-def _compile(function: Any, kinds: Sequence[str], symbol: str) -> bytes:
-    signature = (*(_NUMBA_TYPES[kind] for kind in kinds), types.int64, types.int64)
-    options = {"nopython": True, "nogil": True, "fastmath": FLAGS, "error_model": "numpy"}
-    worker = _KernelCompiler(function, registry.cpu_target, options, {}, loops.KernelCompiler)
-    result = worker.compile(signature, types.void)
-    library = result.library
-    library.add_ir_module(_entry_module(result, signature, symbol))
-    library.finalize()
-    return _emit(library, symbol)
+def _compile(function: Any, kinds: Sequence[str], symbol: str) -> Object:
+    arguments = (*(_NUMBA_TYPES[kind] for kind in kinds), types.int64, types.int64)
+    lowered = lower_function(function, arguments, flags_of(FLAGS, noalias=True), types.void)
+    return object_file(lowered, _entry_module(lowered, arguments, symbol), symbol)
 
 
 _NUMBA_TYPES: dict[str, Any] = {
@@ -104,32 +106,23 @@ _NUMBA_TYPES: dict[str, Any] = {
 }
 
 
-def _entry_module(result: Any, signature: Sequence[Any], symbol: str) -> ir.Module:
+def _entry_module(lowered: Lowered, arguments: Sequence[Any], symbol: str) -> ir.Module:
     """`symbol(words, thread, threads)`: each word is a number or an address."""
-    context, description = result.target_context, result.fndesc
+    context, description = lowering_context(), lowered.description
     module = context.create_module(symbol)
     kind = context.call_conv.get_function_type(description.restype, description.argtypes)
     callee = ir.Function(module, kind, description.llvm_func_name)
     entry = ir.Function(module, ir.FunctionType(ir.VoidType(), [WORD.as_pointer(), WORD, WORD]), symbol)
     builder = ir.IRBuilder(entry.append_basic_block("entry"))
     values = []
-    for i, argument in enumerate(signature[:-2]):
+    for i, argument in enumerate(arguments[:-2]):
         word = builder.load(builder.gep(entry.args[0], [WORD(i)]))
         pointer = isinstance(argument, types.CPointer)
         values.append(builder.inttoptr(word, context.get_value_type(argument)) if pointer else word)
-    arguments = [*values, *entry.args[1:]]
-    context.call_conv.call_function(builder, callee, description.restype, description.argtypes, arguments)
+    values += entry.args[1:]
+    context.call_conv.call_function(builder, callee, description.restype, description.argtypes, values)
     builder.ret_void()
     return module
-
-
-def _emit(library: Any, symbol: str) -> bytes:
-    """The object file, with every symbol but `symbol` private: objects of several kernels are loaded side by side."""
-    module = library._final_module
-    for item in (*module.functions, *module.global_variables):
-        if not item.is_declaration and item.name != symbol:
-            item.linkage = "internal"
-    return library._codegen._tm.emit_object(module)
 
 
 # --- the names that kernel sources use ------------------------------------------------------------------------------
@@ -150,7 +143,10 @@ def _environment(precision: str, shape: TileShape) -> dict[str, Any]:
         "smallest": intrinsics.smallest,
         "accumulate": intrinsics.accumulate,
         "fence": intrinsics.fence,
+        "floor": intrinsics.floor,
         loops.WRITTEN_OUT: range,
+        "min": intrinsics.minimum,
+        "max": intrinsics.maximum,
     }
     primitives = tiles.primitives({"f4": "float32", "f8": "float64"}[precision], shape)
     products = {name: getattr(primitives, name) for name in primitives._fields}
@@ -166,9 +162,9 @@ def _scalar_functions(precision: str, names: dict[str, Any]) -> dict[str, Any]:
             bodies[name] = versions[precision]
     made: dict[str, Any] = {}
     for name, body in bodies.items():
-        made[name] = made[body.__name__] = njit(fastmath=FLAGS, error_model="numpy")(_with_globals(body, helpers))
+        made[name] = made[body.__name__] = make_callable(_with_globals(body, helpers), flags_of(FLAGS))
     for name, function in made.items():
-        function.py_func.__globals__.update({n: f for n, f in made.items() if n != name})
+        function.__globals__.update({n: f for n, f in made.items() if n != name})
     return {name: made[name] for name in bodies}
 
 

@@ -13,9 +13,9 @@ is MR rows of the left side against one panel, its MR*NR sums held in vector reg
         tile(at(x, i*K), K, 1, panel, NR, K, acc, rows, columns)       # acc[r*NR + t] = sum of x[i + r, p] * W[p, j + t]
         ...                                                            # the epilogue: plain loops over acc
 
-Pointers are `types.CPointer(float32 | float64)`; offsets and strides count elements. Each primitive becomes one LLVM
-function inside the module of the kernel that calls it: LLVM sees the constants of its calls, and the instructions keep
-exact arithmetic under the kernel's fast-math flags.
+Pointers are `types.CPointer(float32 | float64)`; offsets and strides count elements. Each primitive is an LLVM function
+that is compiled once, as an object file of its own: the kernels that call it are linked with it. Its instructions keep
+exact arithmetic, whatever fast-math flags kernels have.
 
 Every element of a product is the same sum wherever its tile was cut: p = 0 .. k-1 in order, starting from zero, each
 step one fused multiply-add (a multiplication and an addition where the CPU has no FMA).
@@ -25,7 +25,7 @@ The loops to emit around them: `reference_kernel` in benchmarks/matmul.py, cut a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -34,6 +34,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from archspec.codegen.emitter import INDEX, Emitter, Number, Value
+from archspec.codegen.objects import Primitive
 from archspec.codegen.packing import Packing, emit_pack, gather_rows
 from archspec.codegen.shapes import TileShape
 from archspec.records import record
@@ -75,15 +76,14 @@ def primitives(dtype: str, shape: TileShape) -> Primitives:
     pack_left_at(left, rows_at, steps_at, block, k, rows)
         the same for a left side that is walked by tables; what lies beyond the last row is of no meaning.
     """
-    code = Number(dtype)
     return Primitives(
-        tile=tile_intrinsic(code, shape, onto=False),
-        tile_onto=tile_intrinsic(code, shape, onto=True),
-        tile_at=tile_at_intrinsic(code, shape, onto=False),
-        tile_at_onto=tile_at_intrinsic(code, shape, onto=True),
-        pack_right=pack_right_intrinsic(code, shape),
-        pack_left=pack_left_intrinsic(code, shape),
-        pack_left_at=pack_left_at_intrinsic(code, shape),
+        tile=tile_intrinsic("tile", dtype, shape),
+        tile_onto=tile_intrinsic("tile_onto", dtype, shape),
+        tile_at=tile_intrinsic("tile_at", dtype, shape),
+        tile_at_onto=tile_intrinsic("tile_at_onto", dtype, shape),
+        pack_right=pack_right_intrinsic(dtype, shape),
+        pack_left=pack_left_intrinsic(dtype, shape),
+        pack_left_at=pack_left_at_intrinsic(dtype, shape),
         MR=shape.rows,
         NR=shape.columns,
     )
@@ -99,71 +99,38 @@ def at(typing: Any, pointer: Any, offset: Any) -> Any:
     return pointer(pointer, types.int64), emit
 
 
-def tile_intrinsic(number: Number, shape: TileShape, onto: bool) -> Any:
-    name = f"{'tile_onto' if onto else 'tile'}_{number.name}_{shape.rows}x{shape.columns}"
-
-    def body(builder: ir.IRBuilder, *arguments: Value) -> None:
-        *operands, rows, columns = arguments
-        emit_cuts(Emitter(builder, number), shape.cuts, Sums(shape.columns, onto, *operands), rows, columns)
-
-    @intrinsic
-    def tile(typing, left, row_stride, k_stride, right, right_stride, k, acc, rows, columns):  # type: ignore[no-untyped-def]
-        return outlined(name, body, number, "pii pii pii")
+def tile_intrinsic(what: str, dtype: str, shape: TileShape) -> Any:
+    @intrinsic(prefer_literal=True)
+    def tile(typing, left, rows_by, steps_by, right, right_stride, k, acc, rows, columns):  # type: ignore[no-untyped-def]
+        packed = getattr(right_stride, "literal_value", None) == shape.columns
+        primitive = Primitive(what, dtype, shape, packed, is_one(steps_by))
+        return call_of(primitive, {2: steps_by, 4: right_stride})
 
     return tile
 
 
-def tile_at_intrinsic(number: Number, shape: TileShape, onto: bool) -> Any:
-    name = f"{'tile_at_onto' if onto else 'tile_at'}_{number.name}_{shape.rows}x{shape.columns}"
-
-    def body(builder: ir.IRBuilder, *arguments: Value) -> None:
-        *operands, rows, columns = arguments
-        emit_cuts(Emitter(builder, number), shape.cuts, Sums(shape.columns, onto, *operands), rows, columns)
-
-    @intrinsic
-    def tile(typing, left, rows_at, steps_at, right, right_stride, k, acc, rows, columns):  # type: ignore[no-untyped-def]
-        return outlined(name, body, number, "ptt pii pii")
-
-    return tile
-
-
-def pack_right_intrinsic(number: Number, shape: TileShape) -> Any:
+def pack_right_intrinsic(dtype: str, shape: TileShape) -> Any:
     @intrinsic(prefer_literal=True)
     def pack_right(typing, right, k_stride, column_stride, panel, k, columns):  # type: ignore[no-untyped-def]
-        contiguous, turned = is_one(column_stride), is_one(k_stride)
-
-        def body(builder: ir.IRBuilder, *arguments: Value) -> None:
-            packing = Packing(shape.columns, shape.lanes, *arguments)
-            emit_pack(Emitter(builder, number), packing, contiguous, turned)
-
-        name = f"pack_right_{number.name}_{shape.columns}_{contiguous:d}{turned:d}"
-        return outlined(name, body, number, "pii pii", (k_stride, column_stride))
+        primitive = Primitive("pack_right", dtype, shape, is_one(column_stride), is_one(k_stride))
+        return call_of(primitive, {1: k_stride, 2: column_stride})
 
     return pack_right
 
 
-def pack_left_intrinsic(number: Number, shape: TileShape) -> Any:
+def pack_left_intrinsic(dtype: str, shape: TileShape) -> Any:
     @intrinsic(prefer_literal=True)
     def pack_left(typing, left, row_stride, k_stride, block, k, rows):  # type: ignore[no-untyped-def]
-        contiguous, turned = is_one(row_stride), is_one(k_stride)
-
-        def body(builder: ir.IRBuilder, left: Value, row_stride: Value, k_stride: Value, *others: Value) -> None:
-            packing = Packing(shape.rows, shape.lanes, left, k_stride, row_stride, *others)
-            emit_pack(Emitter(builder, number), packing, contiguous, turned)
-
-        name = f"pack_left_{number.name}_{shape.rows}_{contiguous:d}{turned:d}"
-        return outlined(name, body, number, "pii pii", (row_stride, k_stride))
+        primitive = Primitive("pack_left", dtype, shape, is_one(row_stride), is_one(k_stride))
+        return call_of(primitive, {1: row_stride, 2: k_stride})
 
     return pack_left
 
 
-def pack_left_at_intrinsic(number: Number, shape: TileShape) -> Any:
-    def body(builder: ir.IRBuilder, *arguments: Value) -> None:
-        gather_rows(Emitter(builder, number), shape.rows, *arguments)
-
+def pack_left_at_intrinsic(dtype: str, shape: TileShape) -> Any:
     @intrinsic
     def pack_left_at(typing, left, rows_at, steps_at, block, k, rows):  # type: ignore[no-untyped-def]
-        return outlined(f"pack_left_at_{number.name}_{shape.rows}", body, number, "ptt pii")
+        return call_of(Primitive("pack_left_at", dtype, shape), {})
 
     return pack_left_at
 
@@ -173,38 +140,65 @@ def is_one(stride: Any) -> bool:
     return getattr(stride, "literal_value", None) == 1
 
 
-def outlined(name: str, body: Callable[..., None], number: Number, parameters: str, strides: Sequence[Any] = ()) -> Any:
-    """A numba signature and its code: a call of the LLVM function `name`, which `body` emits once per module.
+def call_of(primitive: Primitive, strides: Mapping[int, Any]) -> Any:
+    """A numba signature and its code: a call of the primitive.
 
-    `parameters` has a letter for each: p a pointer to elements, t a table of int64, i an index. `strides` are the numba
-    types of the first two indices where `body` hangs on them: numba finds an intrinsic's code by its signature alone, so
-    without them one kernel would get the code of another. Not inlined, so that a kernel with several products compiles
-    one copy; internal, so that LLVM still specialises it to arguments that all its calls share.
+    `strides` are the numba types of the arguments that the primitive hangs on, by their place: numba finds an intrinsic's
+    code by its signature alone, so without them one kernel would get the code of another.
     """
-    kinds = parameters.replace(" ", "")
+    number = Number(primitive.dtype)
     numba = {"p": number.numba_pointer, "t": types.CPointer(types.int64), "i": types.int64}
-    arguments = [numba[kind] for kind in kinds]
-    for position, stride in enumerate(strides, start=1):
+    arguments = [numba[letter] for letter in primitive.parameters]
+    for position, stride in strides.items():
         if isinstance(stride, types.IntegerLiteral):
             arguments[position] = stride
-    words = {"p": number.pointer, "t": INDEX.as_pointer(), "i": INDEX}
-    llvm = ir.FunctionType(ir.VoidType(), [words[kind] for kind in kinds])
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
-        module = builder.module
-        function = module.globals.get(name) or define(ir.Function(module, llvm, name), body)
-        builder.call(function, arguments)
+        builder.call(function_in(builder.module, context, primitive), arguments)
         return context.get_dummy_value()
 
     return types.void(*arguments), emit
 
 
-def define(function: ir.Function, body: Callable[..., None]) -> ir.Function:
+def function_in(module: ir.Module, context: Any, primitive: Primitive) -> ir.Function:
+    """The primitive as code in `module` sees it: kernels share one that is compiled by itself, others have a copy."""
+    known = module.globals.get(primitive.symbol)
+    if known is not None:
+        return known
+    calls = getattr(context.active_code_library, "calls", None)
+    if calls is not None:
+        calls.append(primitive)
+        return declare(module, primitive)
+    function = define(module, primitive)
     function.linkage = "internal"
     function.attributes.add("noinline")
-    builder = ir.IRBuilder(function.append_basic_block("entry"))
-    body(builder, *function.args)
-    builder.ret_void()
+    return function
+
+
+def declare(module: ir.Module, primitive: Primitive) -> ir.Function:
+    words = {"p": Number(primitive.dtype).pointer, "t": INDEX.as_pointer(), "i": INDEX}
+    kind = ir.FunctionType(ir.VoidType(), [words[letter] for letter in primitive.parameters])
+    return ir.Function(module, kind, primitive.symbol)
+
+
+def define(module: ir.Module, primitive: Primitive) -> ir.Function:
+    function, shape = declare(module, primitive), primitive.shape
+    e = Emitter(ir.IRBuilder(function.append_basic_block("entry")), Number(primitive.dtype))
+    if primitive.what == "pack_right":
+        emit_pack(e, Packing(shape.columns, shape.lanes, *function.args), primitive.across, primitive.along)
+    elif primitive.what == "pack_left_at":
+        gather_rows(e, shape.rows, *function.args)
+    elif primitive.what == "pack_left":
+        left, row_stride, k_stride, *others = function.args
+        packing = Packing(shape.rows, shape.lanes, left, k_stride, row_stride, *others)
+        emit_pack(e, packing, primitive.across, primitive.along)
+    else:
+        left, rows_by, steps_by, right, right_stride, *others, rows, columns = function.args
+        steps_by = INDEX(1) if primitive.along else steps_by
+        right_stride = INDEX(shape.columns) if primitive.across else right_stride
+        operands = (left, rows_by, steps_by, right, right_stride, *others)
+        emit_cuts(e, shape.cuts, Sums(shape.columns, primitive.what.endswith("onto"), *operands), rows, columns)
+    e.builder.ret_void()
     return function
 
 

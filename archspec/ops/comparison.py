@@ -68,4 +68,4 @@ OPS.add(
         cheap=True,
     )
 )
-OPS.add(Op("floor", "map", 1, "the largest integer not above a", "np.floor({0})", reference=lambda np, a: np.floor(a)))
+OPS.add(Op("floor", "map", 1, "the largest integer not above a", "floor({0})", reference=lambda np, a: np.floor(a)))

@@ -31,7 +31,7 @@ RESERVED = frozenset(
         "fence",
         "room",
     }
-    | {"exp", "expm1", "log", "log1p", "sigmoid", "tanh", "erf", "sin", "cos", "power", "cuda", "args", "numba"}
+    | {"floor", "exp", "expm1", "log", "log1p", "sigmoid", "tanh", "erf", "sin", "cos", "power", "cuda", "args", "numba"}
 )
 
 

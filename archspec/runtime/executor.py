@@ -6,6 +6,7 @@ import ctypes
 import threading
 import weakref
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,19 +33,19 @@ class Timer(Protocol):
 class Executor:
     """Runs tables on `threads` threads: the caller's and workers that wait in native code between steps.
 
-    `drive` and `wait` are addresses of the driver's functions; ctypes lets go of the GIL while they run. A `timer` is
-    handed every table.
+    `address_of` says where the driver's functions `drive` and `wait` lie; it is asked at the first table. ctypes lets go of
+    the GIL while they run. A `timer` is handed every table.
     """
 
-    def __init__(self, drive: int, wait: int, threads: int) -> None:
+    def __init__(self, address_of: Callable[[str], int], threads: int) -> None:
         self.threads = threads
         self.timer: Timer | None = None
-        self._drive = ENTRY(drive)
+        self._address_of = address_of
         self._board = (ctypes.c_int64 * (8 + threads))()
         self._counters = np.zeros(8, np.int64)
         self._words = (ctypes.c_int64 * 4)(0, 0, 0, self._counters.ctypes.data)
         self._words_address = ctypes.addressof(self._words)
-        self._workers = [_Worker(wait, self._board, self._counters, i, threads) for i in range(1, threads)]
+        self._workers: list[_Worker] = []
         self._finalizer = weakref.finalize(self, _stop, self._workers)
 
     def run(self, table: Table) -> None:
@@ -54,11 +55,19 @@ class Executor:
         else:
             self._run(table)
 
+    @cached_property
+    def _drive(self) -> Callable[[int, int, int], None]:
+        """The driver's loop. The workers start with it."""
+        wait = self._address_of("wait") if self.threads > 1 else 0
+        self._workers += [_Worker(wait, self._board, self._counters, i, self.threads) for i in range(1, self.threads)]
+        return ENTRY(self._address_of("drive"))
+
     def _run(self, table: Table) -> None:
+        drive = self._drive
         self._words[0:3] = table.place
         if self._workers:
             self._post(table)
-        self._drive(self._words_address, 0, self.threads)
+        drive(self._words_address, 0, self.threads)
 
     def _post(self, table: Table) -> None:
         """Tells the workers. The count is raised before looking who sleeps: a worker looks the other way round."""

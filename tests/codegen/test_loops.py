@@ -59,7 +59,7 @@ def compiled(body):
 
     lines = "".join(f"    {line}\n" for line in body.split("\n"))
     source = f"def probe(x, y, thread, threads):\n{lines}"
-    return compile_source(source, "probe", ("f4", "f4"), "f4", tile_shape("f4", ()), "probe")
+    return compile_source(source, "probe", ("f4", "f4"), "f4", tile_shape("f4", ()), "probe").binary
 
 
 def test_a_maximum_along_a_short_row_is_no_chain_of_comparisons():

@@ -20,14 +20,14 @@ def run_compiled(
 ) -> dict[str, np.ndarray]:
     """The outputs of a graph in float64. Scratch memory starts as NaN."""
     plan, linked = make_plan(graph), Linked()
-    natives = {s: Native(linked.load(c.symbol, c.binary), c.scratch) for s, c in build(plan.kernels, "f8").items()}
+    natives = {s: Native(linked.load(c.machine_code), c.scratch) for s, c in build(plan.kernels, "f8").items()}
     fixed = {f"weight:{path}": np.array(weights[path], float) for path in graph.weights}
     stage = Stage(plan, natives, Arena(), "f8", threads, 0, np.zeros(1, np.int64), fixed)
     bound = stage.bind_shapes(tuple(np.shape(inputs[name]) for name in graph.inputs))
     stage.arena.bytes[:] = 0xFF
     for name, array in bound.inputs.items():
         array[...] = inputs[name]
-    executor = Executor(linked.load(*driver_code("drive")), linked.load(*driver_code("wait")), threads)
+    executor = Executor(lambda name: linked.load(driver_code(name)), threads)
     executor.run(Table(bound.rows))
     executor.close()
     return {name: bound.outputs[name].copy() for name in graph.outputs}

@@ -93,6 +93,7 @@ HELPERS: dict[str, Any] = {
     "accumulate": lambda total, value: total + value,
     "fence": lambda: None,
     "written_out": range,
+    "floor": lambda value: float(np.floor(value)),
     "at": _at,
     **{name: versions["f8"] for op in OPS for name, versions in op.functions.items()},
     "uniform": lambda index, step, key: float(philox(np, np.array([index]), int(step), key)[0]),

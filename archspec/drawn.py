@@ -39,7 +39,7 @@ def drawing(
     if "plan" not in views:
         return draw(stages, sizes, views, measured=measured)
     made = measured.plan if measured is not None else plan(stages.optimised, sizes)
-    return draw(stages, sizes, views, _compiled(made, {**made.graph.sizes, **sizes}, precision), measured)
+    return draw(stages, sizes, views, _compiled(made, made.usual_sizes({**made.graph.sizes, **sizes}), precision), measured)
 
 
 def _compiled(made: Plan, sizes: Mapping[str, int], precision: str) -> Compiled:

@@ -29,7 +29,7 @@ def compiled_view(
     `threads` says for each kernel by name how it is shared among threads.
     """
     fold = folding(blocks)
-    return _Kernels(plan, fold, {**plan.graph.sizes, **sizes}, threads, measured, Copies(fold)).view(blocks)
+    return _Kernels(plan, fold, plan.usual_sizes({**plan.graph.sizes, **sizes}), threads, measured, Copies(fold)).view(blocks)
 
 
 @record(frozen=False)

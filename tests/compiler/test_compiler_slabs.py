@@ -141,3 +141,10 @@ def test_weights_that_are_shown_are_computed_as_a_whole(result: str, ends_early:
     graph = stages(HAND.replace("WHERE", "where j <= i").replace("RESULT", result), {}).forward
     [loop] = loops(make_plan(graph, sizes={"T": 1100, "B": 1}))
     assert loop.slab is not None and bool(loop.slab.last) == ends_early
+
+
+def test_kernels_of_a_loop_are_drawn_with_what_all_slabs_compute() -> None:
+    drawn = json.loads(drawn_text(".json", made(GPT), {"T": 1100, "B": 1}, "plan"))
+    nodes = [node for view in drawn["views"] for node in view["nodes"]]
+    scores = next(node for node in nodes if "slab(T), last(T)" in str(node.get("equations")))
+    assert scores["flops"] > 0

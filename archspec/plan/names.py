@@ -28,6 +28,8 @@ RESERVED = frozenset(
         "own",
         "uniform",
         "accumulate",
+        "largest",
+        "smallest",
         "fence",
         "room",
     }

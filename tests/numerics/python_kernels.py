@@ -90,6 +90,8 @@ HELPERS: dict[str, Any] = {
     "number": float,
     "maximum": lambda a, b: np.maximum(a, b).item(),
     "minimum": lambda a, b: np.minimum(a, b).item(),
+    "largest": lambda a, b: float(np.maximum(a, b)),
+    "smallest": lambda a, b: float(np.minimum(a, b)),
     "accumulate": lambda total, value: total + value,
     "fence": lambda: None,
     "written_out": range,

@@ -100,12 +100,17 @@ def test_what_has_no_text_has_a_reason():
         assert (operator in ABSENT) != (operator in OPERATORS), operator
 
 
+def is_finite(text):
+    """Whether its constants can be weights, which hold no infinities."""
+    return all(np.isfinite(array).all() for array in text.weights.values())
+
+
 def test_one_case_of_each_compiled():
     """Side by side in one program."""
     chosen = []
     for k, operator in enumerate(op for op in OPERATORS if op not in {*UNARY, *BINARY} or op in ("Relu", "Erf", "Add")):
         made, _ = texts(operator, f"n{k}_")
-        plain = [name for name, (text, _) in made.items() if not text.inputs and name not in FAILS]
+        plain = [name for name, (text, _) in made.items() if not text.inputs and name not in FAILS and is_finite(text)]
         if plain:
             chosen.append((*made[plain[-1]], case_named(operator, plain[-1])))
     whole, results = merged([(text, found) for text, found, _ in chosen])

@@ -28,6 +28,20 @@ SCALED = {
     "lecun_normal": ("normal with variance 1 / fan_in", 1.0, "in", "normal"),
 }
 ALIASES = {"glorot": "glorot_uniform", "he": "he_normal", "lecun": "lecun_normal"}
+OTHER_NAMES = {
+    # what other libraries call them: ours
+    "xavier": "glorot",
+    "xavier_uniform": "glorot_uniform",
+    "xavier_normal": "glorot_normal",
+    "kaiming": "he",
+    "kaiming_uniform": "he_uniform",
+    "kaiming_normal": "he_normal",
+    "gaussian": "normal",
+    "randn": "normal(std=1)",
+    "rand": "uniform(low=0, high=1)",
+    "zero": "zeros",
+    "one": "ones",
+}
 
 for _name, (_doc, *_) in SCALED.items():
     declare(KIND, _name, _doc, gain=positive(1.0))

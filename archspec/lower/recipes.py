@@ -30,6 +30,14 @@ def initializer_names() -> tuple[str, ...]:
     return names(INITIALIZER)
 
 
+def unknown_initializer(name: str, span: Span) -> ArchError:
+    """The error for a name after `~` that means nothing; the hint knows what other libraries call ours."""
+    ours = initializers.OTHER_NAMES.get(name.lower().rstrip("_"))
+    hints = (f"it is called `{ours}` here",) if ours else did_you_mean(name, initializer_names())
+    usual = ("such as glorot, he, orthogonal, zeros or normal(std=0.02)",)
+    return ArchError(Diagnostic("S01", f"unknown initializer `{name}`", span, hints=hints or usual))
+
+
 def initializer_named(name: str, span: Span) -> Recipe:
     """An initialiser with its default arguments."""
     return _complete(RECIPES[INITIALIZER, name], {}, span)

@@ -78,6 +78,11 @@ def is_known(name: str, scope: Scope) -> bool:
     return defined or name in library_names() or name in BUILTINS or is_initializer(name)
 
 
+def means_something(name: str, scope: Scope) -> bool:
+    """Whether `name` means anything here, in another place of the spec, or in `train`."""
+    return is_known(name, scope) or scope.elsewhere(name) is not None or kind_elsewhere(name) is not None
+
+
 def decide(node: syntax.Expression, scope: Scope) -> bool:
     """A condition that must be decided now."""
     value = scope.context.evaluate(node, scope)

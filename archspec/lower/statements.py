@@ -15,7 +15,8 @@ from archspec.lower.equations import index_equation
 from archspec.lower.expressions import evaluate, evaluate_tensor
 from archspec.lower.files import in_library
 from archspec.lower.recurrence import assign_step, run_over, run_state, step_target
-from archspec.lower.resolve import axis_number, decide
+from archspec.lower.recipes import initializer_named, unknown_initializer
+from archspec.lower.resolve import axis_number, decide, means_something
 from archspec.lower.scope import MAX_ELEMENTS, Poisoned, Scope, axis_of, check_rank, defines, elements, name_span, names_in
 from archspec.lower.values import (
     Function,
@@ -152,15 +153,15 @@ def _check_size(axes: tuple[Axis, ...], item: syntax.Weight, scope: Scope) -> No
 
 def _initializer(item: syntax.Weight, scope: Scope) -> Recipe:
     node = item.initializer
-    value = evaluate(node, scope) if node is not None else None
-    if value is None:
-        from archspec.lower.recipes import initializer_named
-
+    if node is None:
         return initializer_named(DEFAULT_INITIALIZER, item.span)
+    name = node.function if isinstance(node, syntax.Call) else node
+    if isinstance(name, syntax.Name) and not means_something(name.id, scope):
+        raise unknown_initializer(name.id, name.span)
+    value = evaluate(node, scope)
     if isinstance(value, Num) and value.value is not None:
         return Recipe("initializer", "constant", {"value": float(value.value)}, item.span)
     if not isinstance(value, Recipe):
-        assert node is not None
         message = f"a weight is drawn from an initializer, not from {kind_of(value)}"
         hint = "such as glorot, he, orthogonal, zeros or normal(std=0.02)"
         raise ArchError(Diagnostic("S09", message, node.span, hints=(hint,)))

@@ -77,6 +77,7 @@ _EXPLANATIONS = (
     statements.missing_arrow,
     statements.missing_axes,
     statements.missing_tilde,
+    statements.missing_weight,
     statements.missing_equals,
     statements.several_in_one,
     statements.two_on_a_line,

@@ -123,13 +123,24 @@ def missing_operator(mistake: Mistake) -> Diagnostic | None:
     if mistake.accepted & {")", "]"}:
         return mistake.error("P05", f"expected `,` or an operator before {quoted(mistake.found)}")
     left, right = mistake.previous, mistake.found
-    if right.kind == "NAME" and mistake.following.kind == "(" and left.kind not in ("INT", "FLOAT"):
+    if left.kind == "]" and (call := _settings_before(mistake)):
+        hint = f"what it is taken of stands in ( ): `{call}({_short(right)} …)`"
+    elif right.kind == "NAME" and mistake.following.kind == "(" and left.kind not in ("INT", "FLOAT"):
         hint = f"`{_short(left)} |> {right.text}` feeds the value on the left to `{right.text}`"
     elif left.kind in ("INT", "FLOAT"):
         hint = f"a product is written `{left.text} * {_short(right)}`"
     else:
         hint = "`|>` feeds a value to a layer; a product is written `*`"
     return mistake.error("P05", f"no operator between {quoted(left)} and {quoted(right)}", hint)
+
+
+_OVER_AXES = frozenset(["sum", "mean", "max", "min", "argmax", "softmax", "logsumexp"])
+
+
+def _settings_before(mistake: Mistake) -> str:
+    """`sum[i,j]`, where that stands right before the found token."""
+    first = next((p for p in range(mistake.position - 1, mistake.first, -1) if mistake.tokens[p].kind == "["), mistake.first)
+    return mistake.text(first - 1, mistake.position) if mistake.tokens[first - 1].text in _OVER_AXES else ""
 
 
 def _short(token: Token) -> str:

@@ -182,6 +182,14 @@ def missing_tilde(mistake: Mistake) -> Diagnostic | None:
     return mistake.error("P01", message, "write for example `weight W[D,H] ~ glorot`")
 
 
+def missing_weight(mistake: Mistake) -> Diagnostic | None:
+    """`W[D,H] ~ glorot`."""
+    if mistake.found.kind != "~" or mistake.start.kind != "NAME" or mistake.unit != "statement":
+        return None
+    hint = f"write `weight {mistake.text(mistake.first, mistake.end)}`"
+    return mistake.error("P01", f"the word `weight` is missing before `{mistake.start.text}`", hint, at=mistake.start)
+
+
 def missing_equals(mistake: Mistake) -> Diagnostic | None:
     """`batch 64`, `let H`."""
     if "=" not in mistake.accepted or mistake.accepted & {"*", ")", *UNIT_ENDS}:

@@ -14,8 +14,8 @@ from archspec.ir.sizes import Axis, shape_text
 from archspec.lower.equations import index_equation
 from archspec.lower.expressions import evaluate, evaluate_tensor
 from archspec.lower.files import in_library
-from archspec.lower.recurrence import assign_step, run_over, run_state, step_target
 from archspec.lower.recipes import initializer_named, unknown_initializer
+from archspec.lower.recurrence import assign_step, run_over, run_state, step_target
 from archspec.lower.resolve import axis_number, decide, means_something
 from archspec.lower.scope import MAX_ELEMENTS, Poisoned, Scope, axis_of, check_rank, defines, elements, name_span, names_in
 from archspec.lower.values import (

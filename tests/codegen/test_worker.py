@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,7 +41,7 @@ def two_cores(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
 
 
-@pytest.mark.parametrize("tasks", [2, None], ids=["alone", "with a helper"])
+@pytest.mark.parametrize("tasks", [2, None], ids=["alone", "with helpers"])
 def test_a_crew_makes_everything_that_it_is_given_at_any_time(two_cores, tasks):
     crew = Crew(tasks)
     crew.add([task(1), task(2)])
@@ -47,10 +51,40 @@ def test_a_crew_makes_everything_that_it_is_given_at_any_time(two_cores, tasks):
 
 
 def test_what_a_helper_cannot_make_is_tried_here(two_cores, monkeypatch):
-    monkeypatch.setattr(worker, "_ask", lambda helper, task: None)
+    monkeypatch.setattr(worker.Channel, "ask", lambda channel, task: None)
     crew = Crew()
     crew.add([task(n) for n in range(4)])
     assert len(crew.finish()) == 4
+
+
+def test_without_a_process_for_helpers_this_one_compiles(monkeypatch):
+    monkeypatch.setattr(worker, "_start", lambda count: (None, []))
+    crew = Crew()
+    crew.add([task(n) for n in range(4)])
+    assert len(crew.finish()) == 4
+
+
+def test_what_killed_helpers_leave_is_made_here(two_cores):
+    crew = Crew()
+    process = crew._end.peek()[2][1]
+    crew.add([task(n) for n in range(4)])
+    os.killpg(process.pid, signal.SIGKILL)
+    assert len(crew.finish()) == 4
+
+
+def test_helpers_share_one_start(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
+    crew = Crew()
+    crew.add([task(n) for n in range(12)])
+    assert len(crew.finish()) == 12
+    assert len(crew._threads) == 3
+
+
+def test_a_process_with_helpers_needs_no_numba():
+    body = "crew = Crew(); crew.add([task(n) for n in range(100, 106)]); print(len(crew.finish()), 'numba' in sys.modules)"
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from test_worker import Crew, task; {body}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "6 False\n"
 
 
 def test_a_mistake_in_a_kernel_is_raised_here_and_ends_the_helpers(two_cores):

@@ -9,15 +9,16 @@ from archspec.frontend import syntax
 from archspec.ir.graph import Graph
 from archspec.learning import decoding
 from archspec.lower.expressions import evaluate
-from archspec.lower.files import defined_twice
 from archspec.lower.recipes import recipe
 from archspec.lower.scope import Poisoned, Scope
+from archspec.lower.settings import Settings
 from archspec.lower.values import Num, Recipe, Text, kind_of
 from archspec.records import record, replace
 
 KEYS = ("next", "prompt", "length")
 LONGEST = 1_000_000
 USAGE = "next = sample(z, temperature=0.8)"
+SETTINGS = Settings("generate", "G01", "settings, `name = value`", KEYS, (USAGE,))
 
 
 @record
@@ -66,19 +67,8 @@ def result_of(section: syntax.Section) -> str | None:
 def _statement(
     item: syntax.Statement, made: Generation, seen: dict[str, Span], scope: Scope, results: tuple[str, ...]
 ) -> Generation:
-    plain = isinstance(item, syntax.Assign) and len(item.targets) == 1
-    if not isinstance(item, syntax.Assign) or not plain or item.targets[0].indices is not None or item.targets[0].of:
-        raise ArchError(Diagnostic("G01", "`generate` holds settings, `name = value`", item.span, hints=(USAGE,)))
-    target = item.targets[0]
-    if target.name not in KEYS:
-        hints = did_you_mean(target.name, KEYS)
-        raise ArchError(Diagnostic("G01", f"`generate` has no setting `{target.name}`", target.span, hints=hints))
-    if target.name in seen:
-        raise ArchError(defined_twice(target.name, target.span, seen[target.name], "leave one of the two out"))
-    seen[target.name] = target.span
-    if target.name == "next":
-        return _next(made, item.value, scope, results)
-    return _SETTERS[target.name](made, item.value, scope)
+    name, value = SETTINGS.read(item, seen)
+    return _next(made, value, scope, results) if name == "next" else _SETTERS[name](made, value, scope)
 
 
 # --- next --------------------------------------------------------------------------------------------------------

@@ -10,15 +10,16 @@ from archspec.frontend import syntax
 from archspec.learning.treatment import matches
 from archspec.lower.align import held_by
 from archspec.lower.expressions import evaluate, evaluate_tensor
-from archspec.lower.files import defined_twice
 from archspec.lower.recipes import OPTIMIZER, SCHEDULE, complete, recipe
 from archspec.lower.resolve import decide
 from archspec.lower.scope import Poisoned, Scope
+from archspec.lower.settings import Settings
 from archspec.lower.values import Num, Recipe, Tensor, kind_of
 from archspec.lower.watched import PREFIX, watched_by
 from archspec.records import field, record, replace
 
 KEYS = ("loss", "metrics", "optimizer", "schedule", "clip", "stop", "batch", "epochs", "steps", "watch")
+SETTINGS = Settings("train", "T01", "settings, `name = value`, and rules", KEYS)
 RULE_KEYS = ("lr", "decay", "freeze")
 MAX_RULES = 200
 
@@ -89,21 +90,8 @@ def _with_data_hint(error: ArchError) -> ArchError:
 def _statement(item: syntax.Statement, training: Training, seen: dict[str, Span], scope: Scope) -> Training:
     if isinstance(item, syntax.Rule):
         return replace(training, rules=(*training.rules, _rule(item, scope)))
-    if not isinstance(item, syntax.Assign) or not _is_plain(item):
-        raise ArchError(Diagnostic("T01", "`train` holds settings, `name = value`, and rules", item.span))
-    target = item.targets[0]
-    if target.name not in KEYS:
-        hints = did_you_mean(target.name, KEYS)
-        raise ArchError(Diagnostic("T01", f"`train` has no setting `{target.name}`", target.span, hints=hints))
-    if target.name in seen:
-        raise ArchError(defined_twice(target.name, target.span, seen[target.name], "leave one of the two out"))
-    seen[target.name] = target.span
-    return _SETTERS[target.name](training, item.value, scope)
-
-
-def _is_plain(item: syntax.Assign) -> bool:
-    """`name = value`, with nothing but one name on the left."""
-    return len(item.targets) == 1 and item.targets[0].indices is None and item.targets[0].of is None
+    name, value = SETTINGS.read(item, seen)
+    return _SETTERS[name](training, value, scope)
 
 
 def _loss(training: Training, node: syntax.Expression, scope: Scope) -> Training:

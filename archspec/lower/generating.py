@@ -18,7 +18,7 @@ from archspec.records import record, replace
 KEYS = ("next", "prompt", "length")
 LONGEST = 1_000_000
 USAGE = "next = sample(z, temperature=0.8)"
-SETTINGS = Settings("generate", "G01", "settings, `name = value`", KEYS, (USAGE,))
+SETTINGS = Settings("`generate`", "G01", "settings, `name = value`", KEYS, (USAGE,))
 
 
 @record

@@ -12,9 +12,9 @@ from archspec.records import record
 
 @record
 class Settings:
-    """What a section may hold: `code` is that of its errors, `holds` names its statements."""
+    """What a section, or a rule in one, may hold: `code` is that of its errors, `holds` names its statements."""
 
-    section: str
+    owner: str
     code: str
     holds: str
     keys: tuple[str, ...]
@@ -23,10 +23,10 @@ class Settings:
     def read(self, item: syntax.Statement, seen: dict[str, Span]) -> tuple[str, syntax.Expression]:
         """A line's name and value; `seen` are the names so far, and gets this one."""
         if not isinstance(item, syntax.Assign) or not _is_plain(item.targets):
-            raise ArchError(Diagnostic(self.code, f"`{self.section}` holds {self.holds}", item.span, hints=self.hints))
+            raise ArchError(Diagnostic(self.code, f"{self.owner} holds {self.holds}", item.span, hints=self.hints))
         target = item.targets[0]
         if target.name not in self.keys:
-            message = f"`{self.section}` has no setting `{target.name}`"
+            message = f"{self.owner} has no setting `{target.name}`"
             raise ArchError(Diagnostic(self.code, message, target.span, hints=did_you_mean(target.name, self.keys)))
         if target.name in seen:
             raise ArchError(defined_twice(target.name, target.span, seen[target.name], "leave one of the two out"))

@@ -19,8 +19,8 @@ from archspec.lower.watched import PREFIX, watched_by
 from archspec.records import field, record, replace
 
 KEYS = ("loss", "metrics", "optimizer", "schedule", "clip", "stop", "batch", "epochs", "steps", "watch")
-SETTINGS = Settings("train", "T01", "settings, `name = value`, and rules", KEYS)
-RULE_KEYS = ("lr", "decay", "freeze")
+SETTINGS = Settings("`train`", "T01", "settings, `name = value`, and rules", KEYS)
+RULE_SETTINGS = Settings("a rule", "T04", "settings: `decay = 0`", ("lr", "decay", "freeze"))
 MAX_RULES = 200
 
 
@@ -231,27 +231,19 @@ def _watch(training: Training, node: syntax.Expression, scope: Scope) -> Trainin
 
 
 def _rule(item: syntax.Rule, scope: Scope) -> Rule:
-    rule = Rule(item.pattern.value, span=item.pattern.span)
+    rule, seen = Rule(item.pattern.value, span=item.pattern.span), dict[str, Span]()
     for statement in item.body:
-        if not isinstance(statement, syntax.Assign) or not _is_plain(statement):
-            raise ArchError(Diagnostic("T04", "a rule holds settings: `decay = 0`", statement.span))
-        rule = _rule_setting(rule, statement, scope)
+        rule = _rule_setting(rule, *RULE_SETTINGS.read(statement, seen), scope)
     return rule
 
 
-def _rule_setting(rule: Rule, statement: syntax.Assign, scope: Scope) -> Rule:
-    target, name = statement.targets[0], statement.targets[0].name
-    if name not in RULE_KEYS:
-        hints = did_you_mean(name, RULE_KEYS)
-        raise ArchError(Diagnostic("T04", f"a rule has no setting `{name}`", target.span, hints=hints))
-    if getattr(rule, name) is not None:
-        raise ArchError(Diagnostic("S05", f"`{name}` is set twice in one rule", target.span, hints=("leave one out",)))
+def _rule_setting(rule: Rule, name: str, node: syntax.Expression, scope: Scope) -> Rule:
     if name == "freeze":
-        return replace(rule, freeze=decide(statement.value, scope))
-    value = evaluate(statement.value, scope)
+        return replace(rule, freeze=decide(node, scope))
+    value = evaluate(node, scope)
     if not isinstance(value, Num) or value.value is None or value.value < 0:
         shown = value.text if isinstance(value, Num) else kind_of(value)
-        raise ArchError(Diagnostic("T04", f"`{name}` must be a number of at least 0, not {shown}", statement.value.span))
+        raise ArchError(Diagnostic("T04", f"`{name}` must be a number of at least 0, not {shown}", node.span))
     return replace(rule, lr=float(value.value)) if name == "lr" else replace(rule, decay=float(value.value))
 
 

@@ -104,7 +104,8 @@ class Stages:
         from archspec.differentiate import differentiate, for_training
 
         self._need_loss()
-        return verify(differentiate(verify(for_training(only(self.graph, ["loss", *self._carried], self.lowered.inputs)))))
+        written = only(self.graph, ["loss", *self._carried], self.lowered.inputs)
+        return verify(differentiate(for_training(written)))
 
     @cached_property
     def optimised(self) -> Graph:

@@ -172,13 +172,15 @@ def is_record(value: object) -> bool:
 
 def replace(record: T, **changes: Any) -> T:
     """The same record with some attributes changed."""
-    cls, values, names = type(record), record.__dict__, fields(record)
-    if cls.__record_plain__:  # type: ignore[attr-defined]
+    cls: Any = type(record)
+    if cls.__record_plain__:
         made = object.__new__(cls)
-        made.__dict__.update(values, **changes)
-        if len(made.__dict__) == len(names):  # no name that it has not, no value that was cached beside
-            return made
-    return cls(**{f.name: values[f.name] for f in names} | changes)
+        values = made.__dict__
+        values.update(record.__dict__)
+        values.update(changes)
+        if len(values) == len(cls.__record_fields__):  # no name that it has not, no value that was cached beside
+            return made  # type: ignore[no-any-return]
+    return cls(**{f.name: record.__dict__[f.name] for f in fields(record)} | changes)  # type: ignore[no-any-return]
 
 
 def as_dict(record: Any) -> dict[str, Any]:

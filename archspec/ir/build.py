@@ -64,7 +64,15 @@ class Builder:
         return self.add(Node("size", (), (), attributes=(("size", size),)))
 
     def window(self, value: int, axes: Sequence[Axis], places: Sequence[Place], fill: float = 0.0) -> int:
-        """`value` read at `places`, one for each of its axes, for every point of the loops `axes`.
+        """`value` read at `places`, one for each of its axes, for every point of the loops `axes`."""
+        simpler = self.simpler_window(value, axes, places, fill)
+        if simpler is not None:
+            return simpler
+        node, attributes = self.node(value), (("fill", fill), ("places", tuple(places)))
+        return self.add(Node("window", (Operand(value, ()),), tuple(axes), dtype=node.dtype, of=node.of, attributes=attributes))
+
+    def simpler_window(self, value: int, axes: Sequence[Axis], places: Sequence[Place], fill: float) -> int | None:
+        """A window in a simpler form, where it has one.
 
         A view of the whole tensor along its own axes is the tensor itself; one of windows that stand side by side and
         fill it is the tensor along other axes.
@@ -82,16 +90,7 @@ class Builder:
         parts = [pair if pair is not None and all(often[i] == 1 for i in pair) else None for pair in parts]
         if any(parts) and node.op != "copy":  # what a copy repeats is not put in memory for that
             return self._window_of_parts(value, axes, places, parts, fill)
-        return self.add(
-            Node(
-                "window",
-                (Operand(value, ()),),
-                tuple(axes),
-                dtype=node.dtype,
-                of=node.of,
-                attributes=(("fill", fill), ("places", tuple(places))),
-            )
-        )
+        return None
 
     def _window_of_parts(
         self, value: int, axes: Sequence[Axis], places: Sequence[Place], parts: Sequence[tuple[int, int] | None], fill: float
@@ -350,13 +349,13 @@ def result_dtype(op: str, dtypes: Sequence[str]) -> str:
 Rewrite = Callable[[Builder, Node, tuple[int, ...]], int | None]
 
 
-def rebuild(graph: Graph, rewrite: Rewrite) -> Graph:
+def rebuild(graph: Graph, rewrite: Rewrite, builder: Builder | None = None) -> Graph:
     """A copy of `graph` in which `rewrite(builder, node, operands' new numbers)` may replace each node.
 
     `rewrite` returns the number of the value to use instead, or None to keep the node as it is. Where it keeps every node the
-    result is `graph` itself.
+    result is `graph` itself. A `builder` that is given has no nodes yet; what it adds may be other nodes than it is asked for.
     """
-    builder = Builder()
+    builder = Builder() if builder is None else builder
     builder.specs, builder.sizes = dict(graph.specs), dict(graph.sizes)
     new: list[int] = []
     unmoved = True

@@ -117,8 +117,10 @@ class Node:
 
     def reading(self, new: Sequence[int] | Mapping[int, int]) -> Node:
         """The same with `new` numbers for what it reads; itself where they are the old ones."""
-        operands = tuple([Operand(new[value], index) for value, index in self.operands])
-        return self if operands == self.operands else replace(self, operands=operands)
+        for value, _ in self.operands:
+            if new[value] != value:
+                return replace(self, operands=tuple([Operand(new[value], index) for value, index in self.operands]))
+        return self
 
     @property
     def loops(self) -> tuple[Axis, ...]:
@@ -174,15 +176,18 @@ class Graph:
 
     def reached(self, values: Iterable[int]) -> set[int]:
         """`values` and every node that they hang on, through delays too."""
+        nodes, links = self.nodes, self.links
         found: set[int] = set()
         stack = list(values)
         while stack:
             value = stack.pop()
             if value not in found:
                 found.add(value)
-                stack += [o.value for o in self.nodes[value].operands]
-                if value in self.links:
-                    stack.append(self.links[value])
+                for below, _ in nodes[value].operands:
+                    if below not in found:
+                        stack.append(below)
+                if value in links:
+                    stack.append(links[value])
         return found
 
     @cached_property

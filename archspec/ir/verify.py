@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from archspec.ir.graph import BOOL, FLOAT, IMPLICIT, INT, Graph, Node
-from archspec.ir.sizes import product
+from archspec.ir.sizes import product, shape_text
 
 UNCOVERED = frozenset({"position", "random", "input", "weight", "copy", "scatter", "delay"})  # their extent is their own
 
@@ -36,20 +36,27 @@ def _fault(number: int, node: Node, graph: Graph) -> str | None:
     """What is wrong with a node."""
     if node.dtype not in (FLOAT, INT, BOOL):
         return f"has the dtype {node.dtype}"
-    late = [o.value for o in node.operands if not 0 <= o.value < number]
-    if late:
-        return f"reads node {late[0]}, which does not come before it"
+    for value, _ in node.operands:
+        if not 0 <= value < number:
+            return f"reads node {value}, which does not come before it"
     if node.op in IMPLICIT:
         return _implicit_fault(node, graph)
-    loops = node.loops
+    return _loop_fault(node, graph)
+
+
+def _loop_fault(node: Node, graph: Graph) -> str | None:
+    """Operands are read along loops of their axes. Every loop is walked by some operand, or else the node's extent would come
+    from nowhere."""
+    loops, nodes = node.loops, graph.nodes
+    walked: set[int] = set()
+    for _, index in node.operands:
+        walked.update(index)
+    if walked and not 0 <= min(walked) <= max(walked) < len(loops):
+        return f"walks along loops {sorted(walked)} of {len(loops)}"
     for value, index in node.operands:
-        axes = graph.nodes[value].axes
-        if len(index) != len(axes):
-            return f"reads {len(axes)} axes with {len(index)} loops"
-        for loop, axis in zip(index, axes, strict=True):
-            if not 0 <= loop < len(loops) or (loops[loop] is not axis and loops[loop] != axis):
-                return f"walks along {axis} with loop {loop} of {[str(a) for a in loops]}"
-    return None if node.op in UNCOVERED else _uncovered_fault(node)
+        if nodes[value].axes != tuple([loops[loop] for loop in index]):
+            return f"walks along {nodes[value].shape} with loops of {shape_text(loops[loop] for loop in index)}"
+    return "has loops that no operand walks" if len(walked) != len(loops) and node.op not in UNCOVERED else None
 
 
 def _check_link(graph: Graph, delay: int, value: int) -> None:
@@ -76,9 +83,3 @@ def _implicit_fault(node: Node, graph: Graph) -> str | None:
         if rest != {(*node.axes[:k], *node.axes[k + 1 :])}:
             return f"joins {[s.shape for s in sources]} to {node.shape}"
     return None
-
-
-def _uncovered_fault(node: Node) -> str | None:
-    """Every loop is walked by some operand, or else the node's extent would come from nowhere."""
-    walked: set[int] = set().union(*[index for _, index in node.operands])
-    return None if len(walked) == len(node.loops) else "has loops that no operand walks"

@@ -7,45 +7,49 @@ from __future__ import annotations
 
 from itertools import count
 
-from archspec.ir.build import Builder, rebuild
+from archspec.ir.build import Builder, Rewrite
 from archspec.ir.graph import IMPLICIT, Graph, Node, Operand
 from archspec.ops import OPS
+from archspec.optimise.local import Rule
 from archspec.records import replace
 
 TRANSPARENT = frozenset({"copy", "stop_gradient"})
 
 
-def forward_copies(graph: Graph) -> Graph:
+def reading_through(op: str) -> tuple[Rule, ...]:
     """Every operand that is a copy is replaced by what it copies, read along the matching loops.
 
     A loop that only the copy walked must stay walked by another operand; otherwise a map is done before the copy, and a
     reduction or contraction keeps it.
     """
+    if op == "window":
+        return (_window_through,)
+    if op in IMPLICIT or OPS[op].kind == "leaf":
+        return ()
+    return (_read_through, _identity) if op in TRANSPARENT else (_read_through,)
 
+
+def _read_through(builder: Builder, node: Node) -> int | None:
+    if not _reads_copies(builder, node):
+        return None
+    moved = _through_all(builder, node)
+    if node.op == "copy" or _covers(moved):
+        return builder.add(moved)
+    return _copied_later(builder, moved) if OPS[node.op].kind == "map" else None
+
+
+def in_memory_order(graph: Graph) -> Rewrite:
+    """Maps and contractions of a graph made in the order of axes in which they are read or in which their operands lie."""
     once, fixed = _read_once(graph), _fixed(graph)
     olds = count()
 
     def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
         old = next(olds)
-        if old in once and (turned := _turned_contraction(builder, node)) is not None:
-            return turned
-        if node.op == "window":
-            return _window_through(builder, node)
-        if node.op in IMPLICIT:
-            return None
-        copied = any(builder.nodes[v].op in TRANSPARENT for v in operands)
-        moved = replace(node, operands=tuple(_through(builder, o) for o in node.operands)) if copied else node
-        turned = None if old in fixed else _turned_map(builder, moved)
-        if turned is not None:
-            return turned
-        if not copied:
-            return _identity(builder, node)
-        if node.op != "copy" and not _covers(moved):
-            return _copied_later(builder, moved) if OPS[node.op].kind == "map" else None
-        known = _identity(builder, moved)
-        return builder.add(moved) if known is None else known
+        if old in once:
+            return _turned_contraction(builder, node)
+        return None if old in fixed else _turned_map(builder, node)
 
-    return rebuild(graph, rewrite)
+    return rewrite
 
 
 def _read_once(graph: Graph) -> frozenset[int]:
@@ -80,12 +84,13 @@ def _turned_map(builder: Builder, node: Node) -> int | None:
     """
     if OPS[node.op].kind != "map" or node.op in TRANSPARENT:
         return None
-    rank = range(len(node.axes))
-    whole = {index for _, index in node.operands if len(index) == len(rank)}
-    if len(whole) != 1:
+    node = _through_all(builder, node) if _reads_copies(builder, node) else node
+    straight = tuple(range(len(node.axes)))
+    whole = {index for _, index in node.operands if len(index) == len(straight)}
+    if len(whole) != 1 or straight in whole:
         return None
     (order,) = whole
-    if order == tuple(rank) or sorted(order) != list(rank):
+    if sorted(order) != list(straight):
         return None
     place = {loop: k for k, loop in enumerate(order)}
     operands = tuple(o.along(place) for o in node.operands)
@@ -96,14 +101,16 @@ def _turned_map(builder: Builder, node: Node) -> int | None:
 
 def _window_through(builder: Builder, node: Node) -> int | None:
     """A window on a transposed or repeated tensor reads the tensor itself."""
-    source = builder.node(node.operands[0].value)
+    old, source = node, builder.node(node.operands[0].value)
     while source.op in TRANSPARENT and _is_repeated(node, source):
         places = node.attribute("places")
         moved = tuple(places[k] for k in source.operands[0].index)
         attributes = tuple(("places", moved) if name == "places" else (name, value) for name, value in node.attributes)
         node = replace(node, operands=(Operand(source.operands[0].value, ()),), attributes=attributes)
         source = builder.node(node.operands[0].value)
-    return builder.window(node.operands[0].value, node.axes, node.attribute("places"), node.attribute("fill"))
+    read = node.operands[0].value, node.axes, node.attribute("places"), node.attribute("fill")
+    simpler = builder.simpler_window(*read)
+    return builder.add(node) if simpler is None and node is not old else simpler
 
 
 def _is_repeated(window: Node, copy: Node) -> bool:
@@ -115,6 +122,15 @@ def _is_repeated(window: Node, copy: Node) -> bool:
         if k not in index
     )
     return len(set(index)) == len(index) and all(inside)
+
+
+def _reads_copies(builder: Builder, node: Node) -> bool:
+    nodes = builder.nodes
+    return not TRANSPARENT.isdisjoint([nodes[value].op for value, _ in node.operands])
+
+
+def _through_all(builder: Builder, node: Node) -> Node:
+    return replace(node, operands=tuple(_through(builder, o) for o in node.operands))
 
 
 def _through(builder: Builder, operand: Operand) -> Operand:
@@ -142,7 +158,6 @@ def _covers(node: Node) -> bool:
 
 def _identity(builder: Builder, node: Node) -> int | None:
     """A copy along the same axes in the same order is its operand."""
-    if node.op in TRANSPARENT and node.operands[0].index == tuple(range(len(node.axes))):
-        same_rank = len(builder.node(node.operands[0].value).axes) == len(node.axes)
-        return node.operands[0].value if same_rank else None
-    return None
+    value, index = node.operands[0]
+    same_rank = len(builder.node(value).axes) == len(node.axes)
+    return value if same_rank and index == tuple(range(len(node.axes))) else None

@@ -6,22 +6,26 @@ from collections.abc import Callable
 
 from archspec.ir.graph import Graph
 from archspec.ir.verify import verify
-from archspec.optimise.copies import forward_copies
-from archspec.optimise.duplicates import remove_dead, share_common
+from archspec.optimise.copies import in_memory_order, reading_through
+from archspec.optimise.dead import remove_dead
 from archspec.optimise.joins import join_parts
+from archspec.optimise.local import reduced
 from archspec.optimise.reshapes import reshape_later
-from archspec.optimise.simplify import fold_constants, simplify
+from archspec.optimise.simplify import algebra, constants
 from archspec.optimise.strides import multiply_without_division
 from archspec.optimise.windows import read_windows_in_place
 
 Pass = Callable[[Graph], Graph]
 
+
+def rewrite_locally(graph: Graph) -> Graph:
+    """Copies are read through, constants worked out, equations take their cheaper form, equal nodes are one."""
+    return reduced(graph, reading_through, constants, algebra, rewrite=in_memory_order(graph))
+
+
 PASSES: tuple[Pass, ...] = (
-    forward_copies,
-    fold_constants,
-    simplify,
+    rewrite_locally,
     reshape_later,
-    share_common,
     join_parts,
     multiply_without_division,
     read_windows_in_place,

@@ -4,53 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from archspec.ir.build import Builder, Loops, Term, rebuild
-from archspec.ir.graph import FLOAT, Graph, Node, Operand
+from archspec.ir.build import Builder, Loops, Term
+from archspec.ir.graph import FLOAT, Node, Operand
 from archspec.ops import OPS
+from archspec.optimise.local import Rule
 from archspec.records import replace
 
-Rule = Callable[[Builder, Node], "int | None"]
 
-
-def fold_constants(graph: Graph) -> Graph:
+def constants(op: str) -> tuple[Rule, ...]:
     """f(constants)  ->  constant; a size that is known becomes its number."""
+    if op == "size":
+        return (_known_size,)
+    return (_folded,) if OPS[op].kind == "map" and OPS[op].reference is not None else ()
 
-    def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
-        if node.axes:  # a filled tensor costs memory
-            return None
-        if node.op == "size":
-            known = node.attribute("size").evaluate(builder.sizes)
-            return None if known is None else builder.constant(float(known))
-        return _folded(builder, node)
 
-    return rebuild(graph, rewrite)
+def _known_size(builder: Builder, node: Node) -> int | None:
+    known = node.attribute("size").evaluate(builder.sizes)
+    return None if known is None else builder.constant(float(known))
 
 
 def _folded(builder: Builder, node: Node) -> int | None:
-    """The value of an elementwise op of constants."""
+    """The value of an elementwise op of constants. A filled tensor costs memory."""
     reference = OPS[node.op].reference
-    sources = [builder.node(o.value) for o in node.operands]
-    constant = sources and all(s.op == "constant" for s in sources)
-    if OPS[node.op].kind != "map" or not constant or reference is None:
+    if node.axes or reference is None or not all(builder.nodes[v].op == "constant" for v, _ in node.operands):
         return None
     import numpy as np
 
     with np.errstate(all="ignore"):
-        value = reference(np, *(np.asarray(s.attribute("value")) for s in sources))
+        value = reference(np, *(np.asarray(builder.nodes[v].attribute("value")) for v, _ in node.operands))
     return builder.constant(value.item() if hasattr(value, "item") else value, node.dtype)
 
 
-def simplify(graph: Graph) -> Graph:
-    """One round of the rules below, at each node the first that applies."""
-
-    def rewrite(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
-        for rule in RULES.get(node.op, ()):
-            value = rule(builder, node)
-            if value is not None:
-                return value
-        return None
-
-    return rebuild(graph, rewrite)
+def algebra(op: str) -> tuple[Rule, ...]:
+    """The rules below for an op, of which the first that applies counts."""
+    return RULES.get(op, ())
 
 
 def _terms(builder: Builder, node: Node) -> tuple[Loops, list[Term]]:

@@ -12,9 +12,10 @@ from archspec.ir.build import Builder, Loops
 from archspec.ir.graph import Graph, Operand
 from archspec.ir.sizes import Axis, Size
 from archspec.ir.verify import BrokenGraph, verify
-from archspec.optimise.copies import forward_copies
-from archspec.optimise.duplicates import remove_dead, share_common
-from archspec.optimise.simplify import fold_constants, simplify
+from archspec.optimise.copies import reading_through
+from archspec.optimise.dead import remove_dead
+from archspec.optimise.local import reduced
+from archspec.optimise.simplify import algebra, constants
 from archspec.records import replace
 
 numbers = st.integers(-5, 5)
@@ -96,7 +97,7 @@ def test_dropout_is_a_mask_in_training_and_nothing_in_evaluation() -> None:
 
 def test_the_gradient_of_a_matrix_product() -> None:
     text = trained("  z = x |> linear(F, bias=false)", "sum(z)")
-    graph = remove_dead(forward_copies(differentiate(stages(text, {"F": 2}).graph)))
+    graph = remove_dead(reduced(differentiate(stages(text, {"F": 2}).graph), reading_through))
     gradient = graph.nodes[graph.outputs["gradient:net/z/linear/W"]]
     assert gradient.op == "contract" and str(gradient.reduced[0]) == "B"
 
@@ -114,13 +115,13 @@ def test_common_subexpressions_are_computed_once() -> None:
     builder, loops = vector()
     x = loops.term(builder.input("x", loops.axes))
     builder.outputs["y"] = ((x * x) + (x * x)).value
-    graph = remove_dead(share_common(builder.graph()))
+    graph = remove_dead(reduced(builder.graph()))
     assert ops(graph) == ["input", "multiply", "add"]
 
 
 def test_two_dropouts_are_not_one() -> None:
     text = model("  z = (x |> dropout(0.5)) + (x |> dropout(0.5))")
-    graph = share_common(for_training(stages(text, {"F": 2}).graph))
+    graph = reduced(for_training(stages(text, {"F": 2}).graph))
     assert ops(graph).count("random") == 2
 
 
@@ -140,9 +141,7 @@ def test_algebra(build: object, expected: list[str]) -> None:
     builder, loops = vector()
     x = loops.term(builder.input("x", loops.axes))
     builder.outputs["y"] = build(x).value  # type: ignore[operator]
-    graph = builder.graph()
-    for _ in range(3):
-        graph = remove_dead(simplify(fold_constants(graph)))
+    graph = remove_dead(reduced(builder.graph(), constants, algebra))
     assert sorted(ops(graph)) == sorted(expected)
 
 
@@ -152,7 +151,7 @@ def test_a_transpose_is_read_through() -> None:
     turned = loops.materialise(loops.term(x), (1, 0))
     back = Loops(builder, (loops.axes[1], loops.axes[0]))
     builder.outputs["y"] = (back.term(turned) * 2.0).value
-    graph = remove_dead(forward_copies(builder.graph()))
+    graph = remove_dead(reduced(builder.graph(), reading_through))
     assert ops(graph) == ["input", "constant", "multiply"]
     assert graph.nodes[-1].operands[0].index == (1, 0)
 
@@ -162,6 +161,6 @@ def test_a_map_of_a_broadcast_is_done_before_it() -> None:
     s = builder.input("s", ())
     wide = loops.materialise(loops.term(s), (0, 1))
     builder.outputs["y"] = (-loops.term(wide)).value
-    graph = remove_dead(forward_copies(builder.graph()))
+    graph = remove_dead(reduced(builder.graph(), reading_through))
     assert ops(graph) == ["input", "negate", "copy"]
     assert graph.nodes[1].axes == ()

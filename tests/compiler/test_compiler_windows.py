@@ -10,8 +10,9 @@ from helpers import stages, trained
 from archspec.ir.build import Builder, Loops
 from archspec.ir.graph import Graph, Node
 from archspec.ir.sizes import ONE, Axis
-from archspec.optimise.copies import forward_copies
-from archspec.optimise.duplicates import remove_dead
+from archspec.optimise.copies import in_memory_order, reading_through
+from archspec.optimise.dead import remove_dead
+from archspec.optimise.local import reduced
 from archspec.plan import Plan, make_plan
 from archspec.plan.kernel import Blocks, For, Product, bodies
 
@@ -97,7 +98,8 @@ def test_a_map_is_made_in_the_order_of_memory() -> None:
     loops = Loops(builder, (axes[1], axes[0]))
     squares = (loops.term(x, (1, 0)) - loops.term(m, (0,))).apply("square")
     builder.outputs["y"] = loops.reduce("sum", squares, [1]).value
-    graph = remove_dead(forward_copies(builder.graph()))
+    written = builder.graph()
+    graph = remove_dead(reduced(written, reading_through, rewrite=in_memory_order(written)))
     assert [node.shape for node in graph.nodes if node.op in ("subtract", "square")] == ["[B, C]"] * 2
     (total,) = [node for node in graph.nodes if node.op == "sum"]
     assert total.operands[0].index == (1, 0)

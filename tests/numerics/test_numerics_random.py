@@ -11,8 +11,11 @@ from reference import interpret
 
 from archspec.ir.verify import verify
 from archspec.optimise import optimise
-from archspec.optimise.duplicates import remove_dead
+from archspec.optimise.copies import reading_through
+from archspec.optimise.dead import remove_dead
+from archspec.optimise.local import reduced
 from archspec.optimise.passes import PASSES
+from archspec.optimise.simplify import algebra, constants
 from archspec.plan import lay_out, make_plan
 
 SETTINGS = {"deadline": None, "derandomize": True, "database": None, "suppress_health_check": list(HealthCheck)}
@@ -32,7 +35,20 @@ def assert_same(found, wanted, tolerance=1e-9):
         np.testing.assert_allclose(found[name], value, rtol=tolerance, atol=tolerance * scale, err_msg=name)
 
 
-@pytest.mark.parametrize("passes", [(p,) for p in PASSES] + [PASSES], ids=lambda p: "+".join(f.__name__ for f in p))
+def alone(*rules):
+    """A pass of some rules, at times of none: equal nodes become one."""
+
+    def applied(graph):
+        return reduced(graph, *rules)
+
+    applied.__name__ = "+".join(r.__name__ for r in rules) or "equal"
+    return applied
+
+
+ALONE = [alone(), *(alone(rules) for rules in (reading_through, constants, algebra)), *PASSES]
+
+
+@pytest.mark.parametrize("passes", [*((p,) for p in ALONE), PASSES], ids=lambda p: "+".join(f.__name__ for f in p))
 @settings(max_examples=INTERPRETED, **SETTINGS)
 @given(example=examples(), batch=st.integers(1, 9))
 def test_no_pass_changes_what_a_graph_means(passes, example, batch):

@@ -27,7 +27,7 @@ from archspec.lower.expressions import MAX_COPIES
 from archspec.lower.files import MAX_FILES, STDLIB
 from archspec.lower.generating import KEYS as GENERATE_KEYS
 from archspec.lower.scope import MAX_ELEMENTS, MAX_NODES, MAX_RANK
-from archspec.lower.training import KEYS, RULE_KEYS
+from archspec.lower.training import KEYS, RULE_SETTINGS
 from archspec.ops import OPS
 
 Rows = Iterable[Sequence[str]]
@@ -234,7 +234,7 @@ def decoding_rules() -> str:
 
 
 def rules() -> str:
-    return table(("setting of a rule", "meaning"), [(code(key), RULE[key]) for key in RULE_KEYS])
+    return table(("setting of a rule", "meaning"), [(code(key), RULE[key]) for key in RULE_SETTINGS.keys])
 
 
 def limits() -> str:

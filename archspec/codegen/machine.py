@@ -6,7 +6,7 @@ import os
 from functools import cache
 
 from archspec.codegen.shapes import TileShape, tile_shape
-from archspec.plan.kernel import Kernel, Product
+from archspec.plan.kernel import Kernel, Pack, Product
 from archspec.records import record
 
 
@@ -37,7 +37,11 @@ def this_machine() -> Machine:
 
 def product_shape(kernel: Kernel, precision: str) -> TileShape:
     """The register tile of a kernel: narrow where its product has few columns."""
-    product = next((s for s in kernel.body if isinstance(s, Product)), None)
-    columns = product.n[1].constant if product is not None else None
-    rows = product.m[1].constant if product is not None else None
-    return tile_shape(precision, this_machine().names, rows, columns)
+    sides = next((_sides(s) for s in kernel.body if isinstance(s, Product | Pack)), (None, None))
+    return tile_shape(precision, this_machine().names, *sides)
+
+
+def _sides(s: Product | Pack) -> tuple[int | None, int | None]:
+    """The rows and columns of a product, where they are known."""
+    rows, columns = (s.m[1], s.n[1]) if isinstance(s, Product) else (s.rows, s.columns)
+    return rows.constant, columns.constant

@@ -11,7 +11,19 @@ from typing import Any
 
 from archspec.codegen.cuts import Cut, cut_of
 from archspec.codegen.shapes import TileShape
-from archspec.ir.sizes import Size
+from archspec.codegen.words import (
+    bracketed,
+    constant_text,
+    divisor_text,
+    factor_text,
+    joined,
+    joined_terms,
+    offset_text,
+    parameter_names,
+    share_text,
+    size_text,
+    times_text,
+)
 from archspec.ops import OPS
 from archspec.ops.reductions import IDENTITY
 from archspec.plan import kernel as k
@@ -104,13 +116,13 @@ class _Printer:
     def _fetch(self, s: k.Fetch) -> None:
         tests = []
         for guard in s.guards:
-            at = _joined_terms(offset_text(guard.at), guard.offset)
+            at = joined_terms(offset_text(guard.at), guard.offset)
             if guard.divisor.constant == 1:
                 self.line(f"{guard.name} = {at}")
             else:
-                self.line(f"{guard.name} = ({at}) // {_divisor(guard.divisor)}")
-                tests.append(f"{guard.name} * {_divisor(guard.divisor)} == {at}")
-            tests.append(f"0 <= {guard.name} < {_factor(guard.extent)}")
+                self.line(f"{guard.name} = ({at}) // {divisor_text(guard.divisor)}")
+                tests.append(f"{guard.name} * {divisor_text(guard.divisor)} == {at}")
+            tests.append(f"0 <= {guard.name} < {factor_text(guard.extent)}")
         element = f"{s.parameter}[{offset_text(s.offset)}]" + (" != 0" if s.dtype == "bool" else "")
         fill = constant_text(s.fill.value, s.fill.dtype)
         self.line(f"{s.name} = {element} if {' and '.join(tests)} else {fill}" if tests else f"{s.name} = {element}")
@@ -120,8 +132,8 @@ class _Printer:
 
     def _share(self, s: k.Share) -> None:
         extent = size_text(s.extent)
-        self.line(f"{s.start} = {_share(extent, 0)}")
-        self.line(f"{s.count} = {_share(extent, 1)} - {s.start}")
+        self.line(f"{s.start} = {share_text(extent, 0)}")
+        self.line(f"{s.count} = {share_text(extent, 1)} - {s.start}")
 
     def _when(self, s: k.When) -> None:
         self.line(f"if {s.start} <= {s.name} < {s.start} + {s.count}:")
@@ -165,14 +177,14 @@ class _Printer:
     def _split(self, s: k.Split) -> None:
         rest = s.of
         for name, extent in zip(reversed(s.names[1:]), reversed(s.extents[1:]), strict=True):
-            self.line(f"{name} = ({rest}) % {_divisor(extent)}")
-            rest = f"({rest}) // {_divisor(extent)}"
+            self.line(f"{name} = ({rest}) % {divisor_text(extent)}")
+            rest = f"({rest}) // {divisor_text(extent)}"
         self.line(f"{s.names[0]} = {rest}")
 
     def _for(self, s: k.For) -> None:
         extent = size_text(s.extent)
         if s.kind == "parallel" and not self.shared:
-            self.line(f"for {s.variable} in range({_share(extent, 0)}, {_share(extent, 1)}):")
+            self.line(f"for {s.variable} in range({share_text(extent, 0)}, {share_text(extent, 1)}):")
             with _Nested(self, shared=True):
                 if any(isinstance(inner, k.For) and inner.kind == "serial" for inner in s.body):
                     self.line("fence()")
@@ -188,7 +200,7 @@ class _Printer:
     def _blocks(self, s: k.Blocks) -> None:
         extent = size_text(s.extent)
         self.line(f"blocks = ({extent} + {s.block - 1}) // {s.block}")
-        turns = f"{_share('blocks', 0)}, {_share('blocks', 1)}" if not self.shared else "blocks"
+        turns = f"{share_text('blocks', 0)}, {share_text('blocks', 1)}" if not self.shared else "blocks"
         self.line(f"for block in range({turns}):")
         with _Nested(self, shared=True):
             self.line(f"{s.start} = block * {s.block}")
@@ -204,6 +216,25 @@ class _Printer:
         with _Nested(self):
             self._body(s.body)
 
+    def _pack(self, s: k.Pack) -> None:
+        """The panels of all batches shared among the threads."""
+        batch, columns, depth = (size_text(x) for x in (s.batch[1], s.columns, s.k))
+        self.line(f"if {s.ahead.turns} >= {k.LEAST_TURNS}:")
+        with _Nested(self):
+            self.line(f"panels = ({columns} + NR - 1) // NR")
+            whole = "panels" if batch == "1" else f"{factor_text(s.batch[1])} * panels"
+            self.line(f"for turn in range({share_text(whole, 0)}, {share_text(whole, 1)}):")
+            with _Nested(self, shared=True):
+                if batch != "1":
+                    self.line(f"{s.batch[0]} = turn // panels")
+                if s.batch_split is not None:
+                    self._split(s.batch_split)
+                self.line(f"first = {'turn' if batch == '1' else 'turn % panels'} * NR")
+                right = joined(offset_text(s.right_offset), times_text("first", s.right_strides[1]))
+                strides = ", ".join(size_text(x) for x in s.right_strides)
+                place = f"at({s.ahead.laid}, turn*NR*{bracketed(depth)})"
+                self.line(f"pack_right(at({s.right}, {right}), {strides}, {place}, {depth}, min(NR, {columns} - first))")
+
     # --- products -----------------------------------------------------------------------------------------------
 
     def _product(self, s: k.Product) -> None:
@@ -217,12 +248,12 @@ class _Printer:
         self.line(f"panels = ({n} + NR - 1) // NR")
         self.line(f"tiles = ({m} + MR - 1) // MR")
         if batch == "1":
-            self.line(f"low, high = {_share('tiles * panels', 0)}, {_share('tiles * panels', 1)}")
+            self.line(f"low, high = {share_text('tiles * panels', 0)}, {share_text('tiles * panels', 1)}")
             self._blocks_of_rows(s, cut, m, n)
             return
         self.line("work = tiles * panels")
-        whole = f"{_factor(s.batch[1])} * work"
-        self.line(f"begin, end = {_share(whole, 0)}, {_share(whole, 1)}")
+        whole = f"{factor_text(s.batch[1])} * work"
+        self.line(f"begin, end = {share_text(whole, 0)}, {share_text(whole, 1)}")
         self.line(f"for {s.batch[0]} in range(begin // work, (end + work - 1) // work):")
         with _Nested(self, shared=True):
             if s.batch_split is not None:
@@ -250,7 +281,7 @@ class _Printer:
         if cut.pack_left:
             self.line("for tile_row in range(block, block + height):")
             with _Nested(self):
-                place = f"at({s.scratch}, {packed} + (tile_row - block)*MR*{_bracketed(depth)})"
+                place = f"at({s.scratch}, {packed} + (tile_row - block)*MR*{bracketed(depth)})"
                 pack = "pack_left" if s.left_tables is None else "pack_left_at"
                 self.line(f"{pack}({self._left_side(s, cut)}, {place}, {depth}, min(MR, {m} - tile_row*MR))")
         self.line("for panel in range(panels):")
@@ -261,17 +292,32 @@ class _Printer:
             self.line("top, bottom = max(low - start, 0), min(high - start, height)")
             self.line("if top < bottom:")
             with _Nested(self):
-                self._right(s, cut, depth)
+                if s.ahead is None:
+                    self._right(s, cut, depth)
+                else:
+                    self._right_ahead(s, s.ahead, cut, depth)
                 self.line("for tile_row in range(block + top, block + bottom):")
                 with _Nested(self):
                     self._tile(s, cut, m, depth, packed)
 
+    def _right_ahead(self, s: k.Product, ahead: k.Ahead, cut: Cut, depth: str) -> None:
+        """The panel that was laid out before the loop, or what else is read."""
+        batch = "" if size_text(s.batch[1]) == "1" else f"{s.batch[0]}*panels + "
+        panel = f"({batch}panel)" if batch else "panel"
+        within = "" if cut.depth is None else " + p*NR"
+        self.line(f"if {ahead.turns} >= {k.LEAST_TURNS}:")
+        with _Nested(self):
+            self.line(f"b, b_k = at({ahead.laid}, {panel}*NR*{bracketed(size_text(s.k))}{within}), NR")
+        self.line("else:")
+        with _Nested(self):
+            self._right(s, cut, depth)
+
     def _right(self, s: k.Product, cut: Cut, depth: str) -> None:
         """Where the panel of the right side is read: in place, or packed for this thread."""
         k_stride, n_stride = (size_text(x) for x in s.right_strides)
-        right = _joined(offset_text(s.right_offset), _times("first", s.right_strides[1]))
+        right = joined(offset_text(s.right_offset), times_text("first", s.right_strides[1]))
         if cut.depth is not None:
-            right = _joined(right, _times("p", s.right_strides[0]))
+            right = joined(right, times_text("p", s.right_strides[0]))
         pack = f"pack_right(at({s.right}, {right}), {k_stride}, {n_stride}, at({s.scratch}, own), {depth}, columns)"
         if cut.never_packed_below == 0:
             self.line(pack)
@@ -291,8 +337,8 @@ class _Printer:
             steps = steps if cut.depth is None else f"at({steps}, p)"
             return f"at({s.left}, {offset_text(s.left_offset)}), at({rows}, tile_row*MR), {steps}"
         m_stride, k_stride = s.left_strides
-        left = _joined(offset_text(s.left_offset), f"tile_row*MR*{_factor(m_stride)}")
-        left = left if cut.depth is None else _joined(left, _times("p", k_stride))
+        left = joined(offset_text(s.left_offset), f"tile_row*MR*{factor_text(m_stride)}")
+        left = left if cut.depth is None else joined(left, times_text("p", k_stride))
         return f"at({s.left}, {left}), {size_text(m_stride)}, {size_text(k_stride)}"
 
     def _tile(self, s: k.Product, cut: Cut, m: str, depth: str, packed: str) -> None:
@@ -301,7 +347,7 @@ class _Printer:
         tile = "tile" if s.left_tables is None or cut.pack_left else "tile_at"
         a = self._left_side(s, cut)
         if cut.pack_left:
-            a = f"at({s.scratch}, {packed} + (tile_row - block)*MR*{_bracketed(depth)}), 1, MR"
+            a = f"at({s.scratch}, {packed} + (tile_row - block)*MR*{bracketed(depth)}), 1, MR"
         call = f"({a}, b, b_k, {depth}, at({s.scratch}, {acc}), rows, columns)"
         if cut.depth is None:
             self.line(f"{tile}{call}")
@@ -371,79 +417,9 @@ _PRINTERS: dict[type, Callable[[_Printer, Any], None]] = {
     k.For: _Printer._for,
     k.Blocks: _Printer._blocks,
     k.Within: _Printer._within,
+    k.Pack: _Printer._pack,
     k.Product: _Printer._product,
 }
-
-
-def parameter_names(parameter: k.Parameter) -> tuple[str, ...]:
-    """The names that a parameter has in the source: scratch memory comes with the room of each thread."""
-    return (parameter.name, "room") if parameter.kind == "scratch" else (parameter.name,)
-
-
-def size_text(size: Size) -> str:
-    """`64`, `B`, `4*B + 1`, `T - 2`."""
-    text = str(size)
-    return text[0] + text[1:].replace("+", " + ").replace("-", " - ")
-
-
-def _factor(size: Size) -> str:
-    text = size_text(size)
-    return f"({text})" if " " in text else text
-
-
-def _divisor(size: Size) -> str:
-    """`4`, `(2*T)`: what stands after `//` or `%`."""
-    text = size_text(size)
-    return text if size.constant is not None or text.isidentifier() else f"({text})"
-
-
-def offset_text(offset: k.Offset) -> str:
-    """`row*64 + j`."""
-    terms = []
-    for variable, stride in offset.terms:
-        if not variable:
-            terms.append(size_text(stride))
-        elif stride.constant == 1:
-            terms.append(variable)
-        else:
-            terms.append(f"{variable}*{_factor(stride)}")
-    return " + ".join(terms) or "0"
-
-
-def _joined_terms(first: str, offset: Size) -> str:
-    """`i*2 - 1`."""
-    if not offset.terms:
-        return first
-    return f"{first} + {size_text(offset)}".replace("+ -", "- ") if first != "0" else size_text(offset)
-
-
-def _joined(first: str, second: str) -> str:
-    return second if first == "0" else f"{first} + {second}"
-
-
-def _times(name: str, stride: Size) -> str:
-    return name if stride.constant == 1 else f"{name}*{_factor(stride)}"
-
-
-def _bracketed(text: str) -> str:
-    return text if text.isidentifier() or text.isdigit() else f"({text})"
-
-
-def _share(extent: str, end: int) -> str:
-    """Where the turns of this thread begin (0) or end (1)."""
-    part = "thread" if end == 0 else "(thread + 1)"
-    whole = f"({extent})" if " " in extent else extent
-    return f"{whole} * {part} // threads"
-
-
-def constant_text(value: float | int | bool, dtype: str) -> str:
-    if dtype == "bool":
-        return str(bool(value))
-    if dtype == "int":
-        return str(int(value))
-    if value != value or value in (float("inf"), float("-inf")):
-        return f"F({'math.nan' if value != value else 'math.inf' if value > 0 else '-math.inf'})"
-    return f"F({float(value)!r})"
 
 
 def _uses(statements: Iterable[k.Statement]) -> Counter[str]:

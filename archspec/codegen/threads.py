@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from archspec.codegen.shapes import TileShape
 from archspec.ir.sizes import Size
-from archspec.plan.kernel import Blocks, For, Kernel, Product, Share, Statement
+from archspec.plan.kernel import Blocks, For, Kernel, Pack, Product, Share, Statement
 
 
 def shared_text(kernel: Kernel, shape: TileShape, sizes: Mapping[str, int]) -> str:
@@ -22,6 +22,8 @@ def _shared(s: Statement, shape: TileShape, sizes: Mapping[str, int]) -> str | N
     if isinstance(s, Product):
         tiles = [(s.batch[1], 1), (s.m[1], shape.rows), (s.n[1], shape.columns)]
         return _counted(tiles, sizes, f"tiles of {shape.rows} × {shape.columns}")
+    if isinstance(s, Pack):
+        return _counted([(s.batch[1], 1), (s.columns, shape.columns)], sizes, f"panels of {shape.columns} columns")
     if isinstance(s, Blocks):
         summed = any(isinstance(inner, For) for inner in s.body)
         return _counted([(s.extent, s.block)], sizes, f"blocks of {s.block:,} {'columns' if summed else 'elements'}")

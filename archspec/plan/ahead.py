@@ -3,7 +3,8 @@
 dh[t] = … dz[t] @ U^T   ->   V = U^T, written out before the loop;  dh[t] = … dz[t] @ V
 
 A product reads its right side along the columns of the result. Where those do not lie side by side it turns what it reads,
-and in a loop it would do so again at every step, for the few rows of one step.
+and in a loop it would do so again at every step, for the few rows of one step. What panels can be made of as it lies is left to
+these (`plan/panels.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from itertools import count
 from archspec.ir.build import Builder, rebuild
 from archspec.ir.graph import Graph, Node, Operand
 from archspec.ir.sizes import Axis
+from archspec.plan.layout import strides
 from archspec.plan.parts import circles_of
+from archspec.plan.products import arrange
 from archspec.records import replace
 
 
@@ -49,8 +52,16 @@ def _turned(graph: Graph) -> Iterator[tuple[int, int]]:
             if node.op == "contract":
                 side = _right(node, time)
                 right = node.operands[side]
-                if right.value not in inside and time not in right.index and right.index[-1] >= len(node.axes):
+                still = right.value not in inside and time not in right.index
+                if still and right.index[-1] >= len(node.axes) and not _has_panels(graph, node, side, time):
                     yield value, side
+
+
+def _has_panels(graph: Graph, node: Node, side: int, time: int) -> bool:
+    """Whether the right side can be laid out in panels as it lies."""
+    arranged = arrange(node, graph.sizes, lambda value: strides(graph.nodes[value].axes, graph.sizes))
+    right = node.operands[side]
+    return arranged is not None and arranged.right == right and set(arranged.batch) <= {*right.index, time}
 
 
 def _right(node: Node, time: int) -> int:

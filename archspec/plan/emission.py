@@ -7,17 +7,17 @@ piece that was met before gives its kernel at once. Nothing else can leak into a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from archspec.ir.graph import Graph, Node
 from archspec.ir.sizes import ZERO
 from archspec.plan.equations import equations
 from archspec.plan.groups import COLUMNS, PRODUCT, SCATTER, Group, is_leaf
-from archspec.plan.kernel import Buffer, Call, Kernel, Parameter
+from archspec.plan.kernel import Buffer, Call, Kernel, Panels, Parameter
 from archspec.plan.products import product_call
 from archspec.plan.rows import columns_call, rows_call
-from archspec.plan.scalars import Scalars, short_name
+from archspec.plan.scalars import NOTHING_STILL, Scalars, Still, short_name
 from archspec.plan.scatter import scatter_call
 from archspec.plan.storage import View
 from archspec.plan.wrap import kernel_name
@@ -27,12 +27,13 @@ from archspec.records import record, replace
 @record(eq=False)
 class Surroundings:
     """The part of a plan that a group stands in: `virtual` nodes are computed where they are needed, `storage` has whose memory
-    a value takes over, `views` where each value lies."""
+    a value takes over, `views` where each value lies, `still` what no step of the loop around changes."""
 
     graph: Graph
     virtual: frozenset[int]
     storage: Mapping[int, int]
     views: Mapping[int, View]
+    still: Still = NOTHING_STILL
 
 
 class Emitter:
@@ -50,16 +51,16 @@ class Emitter:
         made = self.made.get(key)
         if made is None:
             made = _emitted(piece)
-            made = self.made[key] = replace(made, kernel=self._shared(made.kernel, around.graph, group))
+            made = self.made[key] = replace(made, kernel=self.shared(made.kernel, lambda: equations(around.graph, group)))
         return _bound(made, piece)
 
-    def _shared(self, kernel: Kernel, graph: Graph, group: Group) -> Kernel:
+    def shared(self, kernel: Kernel, equation: Callable[[], str]) -> Kernel:
         """The first kernel with this structure, under a name that no other one has and with its equations."""
         if kernel.structure not in self.kernels:
             name = kernel.name
             self.taken[name] = self.taken.get(name, 0) + 1
             unique = name if self.taken[name] == 1 else f"{name}_{self.taken[name]}"
-            self.kernels[kernel.structure] = replace(kernel, name=unique, equation=equations(graph, group))
+            self.kernels[kernel.structure] = replace(kernel, name=unique, equation=equation())
         return self.kernels[kernel.structure]
 
 
@@ -79,7 +80,15 @@ class _Piece:
         place = tuple([(local[v], loops) for v, loops in group.place.items()])
         saved = tuple([local[v] for v in sorted(group.saved)])
         root = None if group.root is None else local.get(group.root)
-        return kernel_name(around.graph, group), group.kind, group.space, group.outer, group.inner, place, saved, root, nodes
+        form = group.kind, group.space, group.outer, group.inner
+        return kernel_name(around.graph, group), form, place, saved, root, nodes, self._still()
+
+    def _still(self) -> Still:
+        """What a product reads of what no step of the loop around changes."""
+        if self.group.kind != PRODUCT:
+            return NOTHING_STILL
+        still = self.around.still
+        return Still(frozenset([local for value, local in self.local.items() if value in still.values]), still.turns)
 
     def _description(self, value: int) -> object:
         around = self.around
@@ -123,7 +132,7 @@ class _Piece:
         virtual = frozenset(local[v] for v in self.values if v in around.virtual)
         storage = {local[v]: local[around.storage[v]] for v in self.values if v in around.storage}
         views = {local[v]: View(local[v], ZERO, around.views[v].strides) for v in self.values if v in around.views}
-        return Scalars(self.graph(), moved, virtual, storage, views)
+        return Scalars(self.graph(), moved, virtual, storage, views, self._still())
 
 
 def _touched(group: Group, around: Surroundings) -> list[int]:
@@ -153,6 +162,8 @@ def _bound(made: Call, piece: _Piece) -> Call:
         return tuple(dict.fromkeys([piece.around.views[values[v]].root for v in found]))
 
     def argument(parameter: Parameter, given: Any) -> Any:
+        if isinstance(given, Panels):
+            return Panels(_buffer(piece.around.views[values[given.of]]))
         if parameter.kind == "buffer":
             return _buffer(piece.around.views[values[given]])
         return streams[given] if parameter.kind == "stream" else given

@@ -54,6 +54,7 @@ class Parameter:
              size     a number of points that the spec leaves open
              scratch  room of `length` elements of `dtype` for each thread
              offsets  a table of how far apart elements lie, see `Offsets`
+             turns    how many steps the loop around has, see `Ahead`
              stream   the key of a random stream
              step     a pointer to the number of the training step
     """
@@ -236,6 +237,36 @@ class Within:
     body: tuple[Statement, ...]
 
 
+LEAST_TURNS = 4  # of a loop that lays out what all its steps read: it takes as long as three reads where it lies
+
+
+@record
+class Ahead:
+    """The right side of a product in a loop, laid out before it for all its steps where it has at least LEAST_TURNS.
+
+    `laid` names the panels, one after another: of a panel of columns, step by step of the sum, the elements that a tile reads.
+    `turns` names the number of steps.
+    """
+
+    laid: str
+    turns: str
+
+
+@record
+class Pack:
+    """Lays out the right side of a product of so many `rows` and `columns`, whose other fields these are."""
+
+    right: str
+    right_strides: tuple[Size, Size]
+    right_offset: Offset
+    batch: tuple[str, Size]
+    batch_split: Split | None
+    rows: Size
+    columns: Size
+    k: Size
+    ahead: Ahead
+
+
 @record
 class Product:
     """A matrix product by register tiles, with the maps on its result.
@@ -243,7 +274,8 @@ class Product:
     For each point of the `batch` loops: out[m, n] = sum over k of left[m, k] * right[k, n].
     `left` and `right` give, for the loops m, k and n, the strides of each side, and `*_offset` where a batch begins.
     Where the loops m or k walk the left side in no even steps, as in a convolution, `left_tables` name two tables of
-    offsets, of each m and of each k; the strides are then those of the innermost loops.
+    offsets, of each m and of each k; the strides are then those of the innermost loops. `ahead` says where the right side
+    lies in panels.
     `row` are the statements of one row of a tile, `element` those of one element, where `total` names the sum.
     """
 
@@ -265,6 +297,7 @@ class Product:
     total: str
     scratch: str
     left_tables: tuple[str, str] | None = None
+    ahead: Ahead | None = None
 
 
 Statement: TypeAlias = (
@@ -284,6 +317,7 @@ Statement: TypeAlias = (
     | For
     | Blocks
     | Within
+    | Pack
     | Product
 )
 
@@ -310,6 +344,8 @@ class Kernel:
             for statement in stack.pop():
                 if isinstance(statement, Store | Add):
                     found.add(statement.parameter)
+                if isinstance(statement, Pack):
+                    found.add(statement.ahead.laid)
                 stack += bodies(statement)
         return frozenset(found)
 
@@ -333,6 +369,13 @@ class Buffer:
 
 
 @record
+class Panels:
+    """The argument for the panels of a right side, until they have a room: the buffer of that side."""
+
+    of: Any
+
+
+@record
 class Offsets:
     """The argument for a table: for every point of some loops, walked in order, the sum of counters times strides."""
 
@@ -342,7 +385,7 @@ class Offsets:
 
 @record
 class Call:
-    """A kernel with its arguments: `Buffer`s, `Offsets`, sizes for scratch lengths, names for the rest. `inside` are the nodes
+    """A kernel with its arguments: `Buffer`s, `Offsets`, sizes for turns, names for the rest. `inside` are the nodes
     that it computes."""
 
     kernel: Kernel

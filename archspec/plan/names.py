@@ -32,6 +32,8 @@ RESERVED = frozenset(
         "smallest",
         "fence",
         "room",
+        "laid",
+        "turns",
     }
     | {"floor", "exp", "expm1", "log", "log1p", "sigmoid", "tanh", "erf", "sin", "cos", "power", "cuda", "args", "numba"}
 )
@@ -50,8 +52,8 @@ def safe(name: str) -> str:
 EMITTED = frozenset({"block", "blocks"})
 AROUND_PRODUCTS = frozenset(
     (
-        "panels tiles work begin end low high block height p depth panel start top bottom b b_k tile_row first columns rows "
-        "sums r t"
+        "panels tiles work begin end turn low high block height p depth panel start top bottom b b_k tile_row first columns "
+        "rows sums r t"
     ).split(),
 )
 TEMPORARY = re.compile(r"t\d+")

@@ -15,8 +15,10 @@ from archspec.plan.emission import Emitter, Surroundings
 from archspec.plan.groups import fuse, is_leaf, virtual_nodes
 from archspec.plan.inplace import take_over
 from archspec.plan.kernel import Call, Item, Kernel, Loop, Slab
+from archspec.plan.panels import lay_out_panels, still_in
 from archspec.plan.parts import NO_SLABS, Part, Slabs, circle_nodes, divide
 from archspec.plan.prepare import prepare
+from archspec.plan.scalars import NOTHING_STILL, Still
 from archspec.plan.slab_body import circle_of, slab_of
 from archspec.plan.slabs import Crossing, Pair, crossings, families, long_pairs
 from archspec.plan.storage import View, claims, is_view, views_of, whole
@@ -139,14 +141,17 @@ class _Planner:
         self.rooms.append(replace(node, op="room", operands=(), axes=axes, reduced=(), attributes=()))
         return len(self.rooms) - 1
 
-    def _items(self, graph: Graph, views: dict[int, View], whole: bool = True) -> tuple[Item, ...]:
+    def _items(
+        self, graph: Graph, views: dict[int, View], still: Still = NOTHING_STILL, whole: bool = True
+    ) -> tuple[Item, ...]:
         items: list[Item] = []
         for part in divide(graph, whole, self.slabs if whole else NO_SLABS):
-            items += self._straight(part, views) if part.time is None else [self._loop(part, views)]
+            items += self._straight(part, views, still) if part.time is None else self._loop(part, views)
         return tuple(items)
 
-    def _loop(self, part: Part, views: Mapping[int, View]) -> Loop:
-        """A loop: values of the graph around it move with each step, all others are made anew in one room."""
+    def _loop(self, part: Part, views: Mapping[int, View]) -> Iterator[Item]:
+        """A loop: values of the graph around it move with each step, all others are made anew in one room. Before it what is
+        laid out for its products."""
         assert part.time is not None
         depth = max((len(v.steps) for v in views.values()), default=0)
         reached = {*part.graph.outputs.values(), *(i for i, n in enumerate(part.graph.nodes) if is_leaf(n))}
@@ -158,13 +163,16 @@ class _Planner:
         inside = partial(_from_row, part.slab) if part.slab is not None else partial(_within, depth)
         given = {i: inside(views[part.outer[i]], part.dropped[i]) for i in sorted(reached)}
         inner = views_of(part.graph, given, self._room)
+        turns = part.time.size.known(self.graph.sizes)
         if part.slab is None:
-            items = self._items(part.graph, inner, whole=False)
+            items = self._items(part.graph, inner, still_in(part, turns), whole=False)
+            ahead, items = lay_out_panels(items, self.emitter, self._room)
+            yield from ahead
         else:
             items = tuple(_as_one(self._straight(replace(part, outer=tuple(range(len(part.outer)))), inner)))
-        return Loop(part.time.size.known(self.graph.sizes), part.reverse, items, part.slab)
+        yield Loop(turns, part.reverse, items, part.slab)
 
-    def _straight(self, part: Part, views: dict[int, View]) -> list[Call]:
+    def _straight(self, part: Part, views: dict[int, View], still: Still = NOTHING_STILL) -> list[Call]:
         """The kernels of a part without loops."""
         outer = {i: views[v] for i, v in enumerate(part.outer) if v in views}
         graph, new = fit_contractions(part.graph, outer)
@@ -179,7 +187,8 @@ class _Planner:
         found |= {v: found[place] for v, place in storage.items()}
         if self.into:
             views.update({v: views[i] for v, i in self.into.items()})
-        around = Surroundings(graph, virtual, storage, found)
+        same = Still(frozenset([new[i] for i, v in enumerate(part.outer) if v in still.values]), still.turns)
+        around = Surroundings(graph, virtual, storage, found, same)
         return [self.emitter.call(group, around) for group in groups]
 
     def _fixed(self, graph: Graph, views: Mapping[int, View]) -> frozenset[int]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from archspec.ir.graph import Node, Operand
 from archspec.ir.sizes import ONE, Size
-from archspec.plan.kernel import Call, Local, Offset, Product, Split, Statement
+from archspec.plan.kernel import Ahead, Call, Local, Offset, Product, Split, Statement
 from archspec.plan.layout import Access, extent, merge
 from archspec.plan.names import AROUND_PRODUCTS
 from archspec.plan.rows import all_accesses
@@ -104,6 +104,15 @@ def _last_run(loops: tuple[int, ...], extents: tuple[Size, ...], accesses: list[
     return tuple(i for run in runs[:-1] for i in run), runs[-1]
 
 
+WIDEST = 64  # columns that a panel has at most; fewer are half or a quarter of them
+
+
+def whole_panels(columns: Size) -> Size:
+    """No fewer columns than those of the panels that hold so many."""
+    known = columns.constant
+    return columns + Size.number(WIDEST - 1 if known is None else -known % WIDEST)
+
+
 def product_call(s: Scalars) -> Call:
     """The kernel of a contraction and the maps on its result, with its arguments."""
     graph, group = s.graph, s.group
@@ -154,8 +163,17 @@ class _Products:
             total,
             "scratch",
             None if a.even else (self._table("rows_at", a.m), self._table("steps_at", a.k)),
+            self._ahead(),
         )
         return (*top.statements, product)
+
+    def _ahead(self) -> Ahead | None:
+        """The panels of the right side, where no step of the loop around changes it."""
+        s, a = self.s, self.a
+        if a.right.value not in s.still.values or not set(a.batch) <= set(a.right.index):
+            return None
+        batch, n, k = (extent(loops, self.extents) for loops in (a.batch, a.n, a.k))
+        return s.parameters.panels(a.right.value, (batch, whole_panels(n), k), s.still.turns)
 
     def _table(self, wanted: str, loops: tuple[int, ...]) -> str:
         extents = tuple(self.extents[i] for i in loops)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from archspec.ir.graph import Graph, Node, Place
-from archspec.ir.sizes import Axis, Size
+from archspec.ir.sizes import ZERO, Axis, Size
 from archspec.ops import OPS
 from archspec.plan.groups import Group, is_leaf
 from archspec.plan.kernel import (
     FLOAT,
     INT,
+    Ahead,
     Constant,
     Draw,
     Extent,
@@ -21,6 +22,7 @@ from archspec.plan.kernel import (
     Local,
     Offset,
     Offsets,
+    Panels,
     Parameter,
     Position,
     Scalar,
@@ -80,8 +82,24 @@ class Parameters:
     def offsets(self, wanted: str, extents: tuple[Size, ...], strides: tuple[Size, ...]) -> str:
         return self._add(wanted, Parameter(self.names.new(wanted), "offsets", INT), Offsets(extents, strides))
 
+    def panels(self, value: int, shape: tuple[Size, ...], turns: Size) -> Ahead:
+        """The panels of a value that is laid out before a loop of so many turns."""
+        laid = self._add("laid", Parameter("laid", "buffer", FLOAT, shape), Panels(value))
+        return Ahead(laid, self._add("turns", Parameter("turns", "turns", INT), turns))
+
     def scratch(self, length: Size) -> str:
         return self._add("scratch", Parameter(self.names.new("scratch"), "scratch", FLOAT, length=length), None)
+
+
+@record
+class Still:
+    """What no step of the loop around changes, and how many `turns` that has."""
+
+    values: frozenset[int] = frozenset()
+    turns: Size = ZERO
+
+
+NOTHING_STILL = Still()
 
 
 class Scalars:
@@ -89,7 +107,7 @@ class Scalars:
 
     `counters` maps a loop of the space to the terms of its counter; `levels` are the bodies from the outermost in.
     `storage` maps a value to the one whose memory it takes over. `early` are values whose inner loop has passed: they
-    are read back from where they were stored.
+    are read back from where they were stored. `still` is what no step of the loop around changes.
     """
 
     def __init__(
@@ -99,8 +117,9 @@ class Scalars:
         virtual: frozenset[int],
         storage: Mapping[int, int] | None = None,
         views: Mapping[int, View] | None = None,
+        still: Still = NOTHING_STILL,
     ) -> None:
-        self.storage, self.views = storage or {}, views or {}
+        self.storage, self.views, self.still = storage or {}, views or {}, still
         self.graph, self.group, self.sizes, self.virtual = graph, group, graph.sizes, virtual
         self.names = Names()
         self.parameters = Parameters(self.names)

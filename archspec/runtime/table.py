@@ -77,6 +77,8 @@ class Unrolled:
             return [array.ctypes.data + self._number(argument.offset) * array.itemsize]
         if parameter.kind == "size":
             return [self.sizes[argument]]
+        if parameter.kind == "turns":
+            return [self._number(argument)]
         if parameter.kind == "scratch":
             return [self.scratch.ctypes.data, self.room // self.stage.float_type.itemsize]
         if parameter.kind == "offsets":

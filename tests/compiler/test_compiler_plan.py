@@ -13,7 +13,7 @@ from archspec.codegen.shapes import tile_shape
 from archspec.codegen.source import kernel_source
 from archspec.plan import Plan, lay_out, make_plan
 from archspec.plan.groups import COLUMNS, PRODUCT, ROWS, fuse
-from archspec.plan.kernel import Call, For, Loop, Product, bodies
+from archspec.plan.kernel import Call, For, Loop, Pack, Product, bodies
 from archspec.plan.names import Names, safe
 from archspec.plan.prepare import prepare
 
@@ -154,28 +154,40 @@ def _kinds(body) -> set[str]:
     return found.union(*(_kinds(inner) for s in body for inner in bodies(s)))
 
 
-@pytest.mark.parametrize("layer", ["lstm(H)", "gru(H)", "rnn(H)"])
-def test_what_a_loop_multiplies_by_is_turned_once_before_it(layer: str) -> None:
-    """Backwards every step multiplies by U^T; the loop reads a copy, made right before it."""
-    text = f"""
+RECURRENT = """
 let H = 8
 dim B, T, F
-model m(x[B,T,F]) -> z[B,T,H] {{
-  z = x |> {layer}
-}}
-train {{ loss = sum(z) }}
+model m(x[B,T,F]) -> z[B,T,H] {
+  z = x |> LAYER
+}
+train { loss = sum(z) }
 """
-    plan = plan_of(text, {"T": 5, "F": 4})
-    [back] = [i for i, item in enumerate(plan.items) if isinstance(item, Loop) and item.reverse]
-    loop = plan.items[back]
-    assert isinstance(loop, Loop)
-    products = [s for call in calls_of(loop) for s in call.kernel.body if isinstance(s, Product)]
-    assert products and all(p.right_strides[1].constant == 1 for p in products)
-    made = {
-        v for item in plan.items[:back] if isinstance(item, Call) and item.kernel.name.endswith("copy") for v in item.writes
-    }
-    read = made & {v for call in calls_of(loop) for v in call.reads}
-    assert read and all(back - 4 < plan.lifetimes[v][0] < back for v in read)
+
+
+@pytest.mark.parametrize("layer", ["lstm(H)", "gru(H)", "rnn(H)"])
+def test_what_a_loop_multiplies_by_is_laid_out_once_before_it(layer: str) -> None:
+    """Every step multiplies by U, backwards by U^T; the loop reads panels of it, made right before."""
+    plan = plan_of(RECURRENT.replace("LAYER", layer), {"T": 5, "F": 4})
+    loops = [(i, item) for i, item in enumerate(plan.items) if isinstance(item, Loop)]
+    assert [loop.reverse for _, loop in loops] == [False, True]
+    for at, loop in loops:
+        products = [call for call in calls_of(loop) if any(isinstance(s, Product) for s in call.kernel.body)]
+        assert products and all(s.ahead for call in products for s in call.kernel.body if isinstance(s, Product))
+        before = {
+            v: i for i, item in enumerate(plan.items[:at]) if isinstance(item, Call) and is_pack(item) for v in item.writes
+        }
+        read = before.keys() & {v for call in products for v in call.reads}
+        assert len(read) == len(products) and all(at - len(read) <= before[v] for v in read)
+    assert not any("copy" in kernel.name for kernel in plan.kernels)
+
+
+def test_a_loop_of_few_steps_lays_out_nothing() -> None:
+    plan = plan_of(RECURRENT.replace("LAYER", "rnn(H)"), {"T": 3, "F": 4})
+    assert any(isinstance(item, Loop) for item in plan.items) and not any(is_pack(call) for call in plan.calls)
+
+
+def is_pack(call: Call) -> bool:
+    return any(isinstance(s, Pack) for s in call.kernel.body)
 
 
 def calls_of(loop: Loop) -> list[Call]:

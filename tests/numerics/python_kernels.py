@@ -149,7 +149,7 @@ def _arguments(call: Call, row: Any, stage: Stage, sizes: Mapping[str, int], see
             found.append(_flat(next(buffers)))
         else:
             kinds = {"size": lambda a: sizes[a], "stream": lambda a: stream_key(seed, a), "step": lambda a: stage.step}
-            kinds["offsets"] = lambda a: offset_table(a, sizes)
+            kinds |= {"offsets": lambda a: offset_table(a, sizes), "turns": lambda a: a.evaluate(sizes)}
             found.append(kinds[parameter.kind](argument))
     return found
 

@@ -134,6 +134,26 @@ def test_a_product_in_a_loop_that_sums_over_its_columns_too(body):
     assert_same(run(stages.optimised, inputs, weights, 2), interpret(stages.backward, inputs, weights))
 
 
+@pytest.mark.parametrize("steps", [1, 3, 4, 9])
+@pytest.mark.parametrize("product", ["sum[j](h[b,t-1,n,j] * U[n,j,k])", "sum[j](h[b,t-1,n,j] * U[n,k,j])"])
+def test_a_product_with_a_matrix_for_each_head_in_a_loop_of_many_or_few_steps(product, steps):
+    """The matrices are laid out side by side ahead of the loop, with columns that fill no panel, where steps are enough."""
+    text = f"""
+      dim B, T, N = 2, H = 11
+      model m(x[B,T,N,H]) -> h[B,T,N,H] {{
+        weight U[N,H,H]
+        over t in T {{
+          state h[B,N,H] = 0
+          h[b,t,n,k] = tanh(x[b,t,n,k] + {product})
+        }}
+      }}
+      train {{ loss = mean(h^2) }}
+    """
+    stages = spec_of(text).stages()
+    inputs, weights = {"x": np.random.default_rng(0).normal(size=(3, steps, 2, 11))}, weights_of(stages.backward)
+    assert_same(run(stages.optimised, inputs, weights, 3), interpret(stages.backward, inputs, weights))
+
+
 @pytest.mark.parametrize("left", ["u,k", "k,u", "k", "u"])
 @pytest.mark.parametrize("axes", ["b,u,i,k", "b,i,u,k", "u,b,i,k", "u,b,k,i", "b,k,u,i"])
 def test_sums_down_columns_with_an_axis_of_one_point_anywhere(axes, left):

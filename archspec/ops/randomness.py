@@ -18,7 +18,7 @@ def uniform_f4(index, step, key):
     """A float32 in [0, 1) with 24 random bits."""
     mask = np.uint64(0xFFFFFFFF)
     low, high, k = np.uint64(index) & mask, np.uint64(step) & mask, np.uint64(key) & mask
-    for _ in range(7):
+    for _ in written_out(7):
         product = low * np.uint64(0xD256D193)
         low = (product >> np.uint64(32)) ^ k ^ high
         high = product & mask

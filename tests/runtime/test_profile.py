@@ -73,6 +73,11 @@ def test_kernels_take_what_the_step_takes() -> None:
     assert step["kernels"] + step["driver"] + step["host"] == pytest.approx(step["step"])
 
 
+def test_a_model_without_weights_has_a_profile() -> None:
+    profiler = steps(program("dim B\nmodel net(x[B]) -> z[B] { z = 2 * x }\ntrain { loss = mean(z^2) }"), 2, 4)
+    assert all(timing.stage != "update" for timing in profiler.timings())
+
+
 def test_a_loop_over_time_is_one_entry_for_each_kernel() -> None:
     made = program(RECURRENT)
     data = profile_data(steps(made, 4, 4, 9, 8), "f32")

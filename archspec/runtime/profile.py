@@ -77,6 +77,7 @@ class Profiler:
         self.program, self.executor, self.measures = program, program.executor, program.measures()
         self.clock = Clock(self.measures.stamp, self.executor.threads)
         self.samples: dict[int, Sample] = {}
+        self.tick = 0.0  # seconds, as known after the last step: one for all figures, so that they add up
 
     def step_rows(self, arrays: Mapping[str, Any], rows: NDArray[np.int64]) -> float:
         """`Program.step_rows`, timed."""
@@ -88,6 +89,7 @@ class Profiler:
         finally:
             self.executor.timer = None
         seconds = time.perf_counter() - start
+        self.tick = self.clock.seconds_per_tick()
         self._sample(self.clock.readings[0].table).note(seconds, self.clock.readings, self.clock.running)
         return loss
 
@@ -107,8 +109,7 @@ class Profiler:
         what a step takes without clocks, by the shapes that were met with and without.
         """
         weights = self._weights()
-        tick = self.clock.seconds_per_tick()
-        kernels = sum(w * tick * sum(float(r.ticks.mean(0).sum()) for r in s.readings) for s, w in weights)
+        kernels = sum(w * self.tick * sum(float(r.ticks.mean(0).sum()) for r in s.readings) for s, w in weights)
         tables = sum(w * sum(r.seconds for r in s.readings) for s, w in weights)
         step = sum(w * s.seconds for s, w in weights)
         both = [(s, w) for s, w in weights if s.plain_seconds < float("inf")]
@@ -122,13 +123,12 @@ class Profiler:
             for name, stage in self.program.step_stages().items()
             for number, (plan, call) in enumerate((plan, call) for plan in self._plans(stage) for call in plan.calls)
         }
-        tick = self.clock.seconds_per_tick()
         for sample, weight in self._weights():
             for bound, ticks in sample.bounds():
                 seconds: dict[int, float] = {}
                 times: dict[int, int] = {}
                 calls = {id(call): call for call in bound.calls}
-                for call, one in zip(bound.calls, (ticks.mean(0) * tick).tolist(), strict=True):
+                for call, one in zip(bound.calls, (ticks.mean(0) * self.tick).tolist(), strict=True):
                     seconds[id(call)] = seconds.get(id(call), 0.0) + one
                     times[id(call)] = times.get(id(call), 0) + 1
                 for key, call in calls.items():

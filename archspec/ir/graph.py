@@ -17,15 +17,16 @@ The links close circles; everything else reads only what comes before it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from archspec.diagnostics import Span
 from archspec.ir.sizes import ONE, ZERO, Axis, Size, shape_text
 from archspec.records import field, record, replace
 
+T = TypeVar("T")
 FLOAT, INT, BOOL = "float", "int", "bool"
 IMPLICIT = frozenset({"window", "concat", "reshape"})
 
@@ -199,6 +200,17 @@ class Graph:
                 if not readers[value] or readers[value][-1] != i:
                     readers[value].append(i)
         return readers
+
+    def fact(self, find: Callable[[Graph], T]) -> T:
+        """What `find` says of this graph, which is asked once."""
+        if find not in self._facts:
+            self._facts[find] = find(self)
+        found: T = self._facts[find]
+        return found
+
+    @cached_property
+    def _facts(self) -> dict[Any, Any]:
+        return {}
 
     def __iter__(self) -> Iterator[tuple[int, Node]]:
         return iter(enumerate(self.nodes))

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from archspec.ir.graph import Graph, Node, Operand
 from archspec.ir.sizes import Axis
 from archspec.ops import OPS
-from archspec.plan.groups import strict_operands, virtual_nodes
+from archspec.plan.forms import strict_operands, virtual_nodes
 from archspec.plan.past import Past
 from archspec.plan.slabs import Family, axis_along
 from archspec.records import field, record, replace

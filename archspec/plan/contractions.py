@@ -28,14 +28,17 @@ def fit_contractions(graph: Graph, views: Mapping[int, View]) -> tuple[Graph, li
     builder.specs, builder.sizes = dict(graph.specs), dict(graph.sizes)
     new: list[int] = []
     known: dict[int, tuple[Size, ...]] = {}
+    fits: dict[object, bool] = {}
     for old, node in graph:
         moved = node.reading(new)
         if node.op == "contract":
-            new.append(_fitted(builder, moved, lambda v: _moves(builder, v, known)))
+            new.append(_fitted(builder, moved, lambda v: _moves(builder, v, known), fits))
         else:
             new.append(builder.add(moved))
         if old in views:
             known[new[-1]] = views[old].strides
+    if builder.nodes == list(graph.nodes):
+        return graph, new
     for name in ("inputs", "weights", "outputs"):
         setattr(builder, name, {key: new[v] for key, v in getattr(graph, name).items()})
     return builder.graph(), new
@@ -45,31 +48,45 @@ def _moves(builder: Builder, value: int, known: Mapping[int, tuple[Size, ...]]) 
     return known[value] if value in known else strides(builder.node(value).axes, builder.sizes)
 
 
-def _fitted(builder: Builder, node: Node, moves: Moves) -> int:
-    """The contraction as it is, or with operands copied into an order that fits, or as product and sum."""
-    if classify(node, *node.operands) is None or _is_side_by_side(builder, node, moves):
+def _fitted(builder: Builder, node: Node, moves: Moves, fits: dict[object, bool]) -> int:
+    """The contraction as it is, or with operands copied into an order that fits, or as product and sum. `fits` says of what
+    was met before whether it fits as it is."""
+    (left, first), (right, second) = node.operands
+    form = first, second, node.axes, node.reduced, moves(left), moves(right)
+    if form not in fits:
+        fits[form] = not _is_no_product(builder, node, moves) and arrange(node, builder.sizes, moves) is not None
+    return builder.add(node) if fits[form] else _refitted(builder, node, moves)
+
+
+def _is_no_product(builder: Builder, node: Node, moves: Moves) -> bool:
+    """Whether register tiles are nothing for a contraction."""
+    return classify(node, *node.operands) is None or _is_side_by_side(builder, node, moves)
+
+
+def _refitted(builder: Builder, node: Node, moves: Moves) -> int:
+    """A contraction that does not fit as it is."""
+    if _is_no_product(builder, node, moves):
         return _multiplied(builder, node, moves)
-    if arrange(node, builder.sizes, moves) is not None:
-        return builder.add(node)
     turned = _turned(builder, node, moves)
     if turned is not None:
         return turned
     for which in ((0,), (1,), (0, 1)):
-        trial = Builder(builder.graph())
+        copies = [_reordered(builder, node, node.operands[k], node.operands[1 - k]) for k in which]
         operands = list(node.operands)
-        for k in which:
-            operands[k] = _reordered(trial, node, operands[k], node.operands[1 - k])
+        for number, (k, (_, order)) in enumerate(zip(which, copies, strict=True), len(builder.nodes)):
+            operands[k] = Operand(number, order)
         fitted = replace(node, operands=tuple(operands))
-        fresh = {operands[k].value: strides(trial.node(operands[k].value).axes, trial.sizes) for k in which}
+        fresh = {operands[k].value: strides(copy.axes, builder.sizes) for k, (copy, _) in zip(which, copies, strict=True)}
         if arrange(fitted, builder.sizes, lambda v, f=fresh: f[v] if v in f else moves(v)):  # type: ignore[misc]
-            builder.nodes[:] = trial.nodes
+            for copy, _ in copies:
+                builder.add(copy)
             return builder.add(fitted)
     return _multiplied(builder, node, moves)
 
 
-def _reordered(builder: Builder, node: Node, operand: Operand, other: Operand) -> Operand:
-    """A copy of an operand in which the loops summed over lie together, in the order of the other one. What is innermost
-    stays so: whole runs are copied, nothing is turned."""
+def _reordered(builder: Builder, node: Node, operand: Operand, other: Operand) -> tuple[Node, tuple[int, ...]]:
+    """A copy of an operand in which the loops summed over lie together, in the order of the other one, and the loops that walk
+    it. What is innermost stays so: whole runs are copied, nothing is turned."""
     rank = len(node.axes)
     kept = [i for i in operand.index if i < rank]
     summed = [i for i in dict.fromkeys(other.index) if i >= rank and i in operand.index]
@@ -77,8 +94,7 @@ def _reordered(builder: Builder, node: Node, operand: Operand, other: Operand) -
     index = tuple(order.index(i) for i in operand.index)
     axes = tuple(node.loops[i] for i in order)
     source = builder.node(operand.value)
-    copy = Node("copy", (Operand(operand.value, index),), axes, dtype=source.dtype, origin=source.origin)
-    return Operand(builder.add(copy), tuple(order))
+    return Node("copy", (Operand(operand.value, index),), axes, dtype=source.dtype, origin=source.origin), tuple(order)
 
 
 def _is_side_by_side(builder: Builder, node: Node, moves: Moves) -> bool:

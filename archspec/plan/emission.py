@@ -13,7 +13,8 @@ from typing import Any
 from archspec.ir.graph import Graph, Node
 from archspec.ir.sizes import ZERO
 from archspec.plan.equations import equations
-from archspec.plan.groups import COLUMNS, PRODUCT, SCATTER, Group, is_leaf
+from archspec.plan.forms import is_leaf
+from archspec.plan.groups import COLUMNS, PRODUCT, SCATTER, Group
 from archspec.plan.kernel import Buffer, Call, Kernel, Panels, Parameter
 from archspec.plan.products import product_call
 from archspec.plan.rows import columns_call, rows_call

@@ -18,18 +18,17 @@ that takes only maps on what is stored anyway.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections.abc import Iterable
 
 from archspec.ir.build import COMPARISONS
-from archspec.ir.graph import Graph, Node, Operand
-from archspec.ir.sizes import ONE, Axis, product
+from archspec.ir.graph import Graph, Node
+from archspec.ir.sizes import Axis
 from archspec.ops import OPS
-from archspec.plan.storage import is_view
+from archspec.plan.forms import is_leaf, is_row_reduction, is_single, loose_operands, own_loops, strict_operands, virtual_nodes
+from archspec.plan.storage import view_nodes
 from archspec.records import field, record
 
 ROWS, COLUMNS, PRODUCT, SCATTER = "rows", "columns", "product", "scatter"
-MOST_WRITTEN_OUT = 16
 
 
 @record(frozen=False)
@@ -75,63 +74,14 @@ def fuse(graph: Graph, last_first: bool = False) -> tuple[Group, ...]:
     return _Fusion(graph).run(last_first)
 
 
-def is_leaf(node: Node) -> bool:
-    return node.op in ("input", "weight")
-
-
-def strict_operands(node: Node) -> tuple[int, ...]:
-    """The operands that must lie in memory before a kernel begins: it reads them at other points than it is at."""
-    return _strict(node.op, len(node.operands))
-
-
-@cache
-def _strict(op: str, count: int) -> tuple[int, ...]:
-    if OPS[op].kind in ("contract", "scatter", "view", "join", "delay"):
-        return tuple(range(count))
-    return {"window": (0,), "gather": (1,)}.get(op, ())
-
-
-def loose_operands(node: Node) -> tuple[Operand, ...]:
-    """The operands that a kernel may compute as it goes."""
-    strict = strict_operands(node)
-    return tuple([o for k, o in enumerate(node.operands) if k not in strict]) if strict else node.operands
-
-
-def own_loops(node: Node) -> tuple[Axis, ...]:
-    """The loops that a node is computed in: a gather walks no rows of its table but the one that it picks."""
-    return node.axes if node.op == "gather" else node.loops
-
-
-def virtual_nodes(graph: Graph) -> frozenset[int]:
-    """Nodes that no kernel stores: each computes them where it needs them.
-
-    They are numbers, positions and random draws, scalars made of scalars, and cheap maps of nothing but these; not what must
-    lie in memory, since it is an output or read at other points.
-    """
-    found: set[int] = set()
-    outputs = set(graph.outputs.values())
-    copies = {v for v, node in graph if node.op == "copy"}
-    if copies:
-        outputs |= {node.operands[k].value for node in graph.nodes for k in strict_operands(node)} & copies
-    for value, node in graph:
-        if value in outputs:
-            continue
-        if node.op in ("constant", "size", "position", "random"):
-            found.add(value)
-        elif OPS[node.op].kind == "map":
-            operands = [o.value for o in node.operands]
-            scalar = not node.axes and all(v in found or is_leaf(graph.nodes[v]) for v in operands)
-            if scalar or (OPS[node.op].cheap and all(v in found for v in operands)):
-                found.add(value)
-    return frozenset(found)
-
-
 class _Fusion:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.virtual = virtual_nodes(graph)
         self.uses = graph.uses
-        self.views = frozenset(v for v in range(len(graph.nodes)) if is_view(graph, v))
+        self.views = view_nodes(graph)
+        self.loose = [loose_operands(node) for node in graph.nodes]
+        self.fixed = [self._fixed_of(node) for node in graph.nodes]
         self.readers: dict[int, list[Group]] = {}
         self.groups: list[Group] = []
         self.home: dict[int, Group] = {}
@@ -174,16 +124,15 @@ class _Fusion:
 
     def _chain(self, value: int) -> list[int]:
         """`value` and the maps before it that no group computes yet, in order."""
+        nodes, home, virtual, views = self.graph.nodes, self.home, self.virtual, self.views
         found: set[int] = set()
         stack = [value]
         while stack:
             v = stack.pop()
-            if v in found or v in self.home or is_leaf(self.graph.nodes[v]) or (v in self.virtual and v != value):
-                continue
-            if v in self.views:
+            if v in found or v in home or v in views or (v in virtual and v != value) or is_leaf(nodes[v]):
                 continue
             found.add(v)
-            stack += [o.value for o in loose_operands(self.graph.nodes[v])]
+            stack += [below for below, _ in self.loose[v]]
         return sorted(found)
 
     def _settle(self, chain: Iterable[int]) -> None:
@@ -193,14 +142,12 @@ class _Fusion:
 
     def _fixed(self, chain: Iterable[int]) -> list[int]:
         """What must lie in memory before a kernel can compute the chain."""
-        found: dict[int, None] = {}
-        for v in chain:
-            node = self.graph.nodes[v]
-            strict = strict_operands(node)
-            for k, operand in enumerate(node.operands):
-                if k in strict or operand.value in self.views:
-                    found[operand.value] = None
-        return list(found)
+        return list(dict.fromkeys([below for v in chain for below in self.fixed[v]]))
+
+    def _fixed_of(self, node: Node) -> tuple[int, ...]:
+        """What must lie in memory before a kernel can compute a node."""
+        strict = strict_operands(node)
+        return tuple([v for k, (v, _) in enumerate(node.operands) if k in strict or v in self.views])
 
     def _written_by(self, value: int) -> int:
         """The number of the last group that must have run before `value` lies in memory."""
@@ -219,9 +166,8 @@ class _Fusion:
 
     def _read(self, chain: Iterable[int]) -> list[int]:
         """What the chain reads from outside of itself, but for virtual nodes."""
-        inside = set(chain)
-        values = (o.value for v in chain for o in loose_operands(self.graph.nodes[v]) if o.value not in self.views)
-        return [v for v in dict.fromkeys(values) if v not in inside and v not in self.virtual]
+        values = dict.fromkeys([below for v in chain for below, _ in self.loose[v]])
+        return [v for v in values if v not in self.views and v not in self.virtual and v not in chain]
 
     # --- joining ----------------------------------------------------------------------------------------------
 
@@ -261,7 +207,7 @@ class _Fusion:
             if v not in self.virtual:
                 self.home[v] = group
         for v in chain:
-            for operand in loose_operands(self.graph.nodes[v]):
+            for operand in self.loose[v]:
                 self._fetch(group, operand.value, tuple(group.place[v][i] for i in operand.index))
 
     def _fetch(self, group: Group, value: int, place: tuple[int, ...]) -> None:
@@ -273,10 +219,9 @@ class _Fusion:
             return
         if value in self.home and self.home[value] is group:
             return
-        node = self.graph.nodes[value]
         if self._cheap_again(group, value):
             group.place[value] = place
-            for operand in loose_operands(node):
+            for operand in self.loose[value]:
                 self._fetch(group, operand.value, tuple(place[i] for i in operand.index))
         else:
             self._demand(value)
@@ -323,7 +268,7 @@ class _Fusion:
         tied = [
             (partial[v], index, below)
             for v in chain
-            for value, index in loose_operands(self.graph.nodes[v])
+            for value, index in self.loose[v]
             if (below := self._known(group, value, partial)) is not None
         ]
         changed = True
@@ -419,7 +364,7 @@ class _Fusion:
         if self._worth_storing(operand.value, node):
             self._demand(operand.value)
         chain = [*self._chain(operand.value), value]
-        if _is_row_reduction(node, self.graph.sizes):
+        if is_row_reduction(node, self.graph.sizes):
             if any(self._join(g, chain, value) for g in self._row_candidates(chain, node)):
                 return
             inner = len(node.reduced)
@@ -434,7 +379,7 @@ class _Fusion:
         if not chain or not self._candidates(chain):
             return False
         group = self._candidates(chain)[0]
-        if not _is_row_reduction(node, self.graph.sizes):
+        if not is_row_reduction(node, self.graph.sizes):
             return len(self.uses[value]) > 1
         return not node.axes and group.kind == ROWS and group.outer == len(self.graph.nodes[value].axes)
 
@@ -476,38 +421,9 @@ class _Fusion:
         may stand anywhere."""
         index, rank = node.operands[0].index, len(node.axes)
         reduced = [loop for loop in index if loop >= rank]
-        last = max(k for k, loop in enumerate(index) if loop >= rank and not _is_single(node.loops[loop], self.graph.sizes))
+        last = max(k for k, loop in enumerate(index) if loop >= rank and not is_single(node.loops[loop], self.graph.sizes))
         outer, columns = ([loop for loop in part if loop < rank] for part in (index[:last], index[last:]))
         order = [*outer, *reduced, *columns]
         group = self._group(COLUMNS, tuple(node.loops[i] for i in order), len(outer), len(reduced), value)
         place = tuple(order.index(loop) for loop in range(len(node.loops)))
         self._fill(group, chain, value, place)
-
-
-def is_short(loops: Iterable[Axis], sizes: Mapping[str, int]) -> bool:
-    """Whether loops are so few points that their turns are written out, one after another: the windows of a pooling."""
-    count = product(loops).known(sizes).constant
-    return count is not None and count <= MOST_WRITTEN_OUT
-
-
-def _is_single(axis: Axis, sizes: Mapping[str, int]) -> bool:
-    """Whether an axis has one point."""
-    return axis.size.known(sizes) == ONE
-
-
-def _is_row_reduction(node: Node, sizes: Mapping[str, int]) -> bool:
-    """Whether the reduced loops are the operand's last axes, or else are so scattered or short that they may as well be. Axes
-    of one point count for nothing.
-
-    A position goes with each largest value, which the running totals of columns have no place for.
-    """
-    if node.axes and is_short(node.reduced, sizes):
-        return True
-    rank = len(node.axes)
-    order = [loop for loop in node.operands[0].index if not _is_single(node.loops[loop], sizes)]
-    reduced = [k for k, loop in enumerate(order) if loop >= rank]
-    if not reduced:
-        return True
-    trailing = reduced == list(range(len(order) - len(reduced), len(order)))
-    scattered = reduced != list(range(reduced[0], reduced[0] + len(reduced)))
-    return trailing or scattered or node.op == "argmax"

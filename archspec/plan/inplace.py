@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archspec.ir.graph import Graph
-from archspec.plan.groups import COLUMNS, SCATTER, Group, is_leaf, strict_operands
+from archspec.plan.forms import is_leaf, strict_operands
+from archspec.plan.groups import COLUMNS, SCATTER, Group
 from archspec.plan.layout import Access, strides
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from archspec.ir.graph import Node
 from archspec.ir.sizes import Axis, Size
 from archspec.plan.emission import Emitter
-from archspec.plan.groups import is_leaf
+from archspec.plan.forms import is_leaf
 from archspec.plan.kernel import LEAST_TURNS, Buffer, Call, Item, Kernel, Pack, Panels, Product
 from archspec.plan.layout import strides
 from archspec.plan.parts import Part

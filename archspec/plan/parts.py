@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable, Mapping
 from archspec.ir.graph import Graph, Node, Operand, Place
 from archspec.ir.sizes import Axis
 from archspec.ops import OPS
-from archspec.plan.groups import is_leaf, strict_operands, virtual_nodes
+from archspec.plan.forms import is_leaf, strict_operands, virtual_nodes
 from archspec.plan.kernel import Slab
-from archspec.plan.storage import claims, is_view, sources
+from archspec.plan.storage import claims, sources, view_nodes
 from archspec.records import field, record, replace
 
 
@@ -90,7 +90,7 @@ class Division:
         self.graph = graph
         self.virtual = virtual_nodes(graph)
         self.claimed = claims(graph)
-        self.views = frozenset(v for v in range(len(graph.nodes)) if is_view(graph, v))
+        self.views = view_nodes(graph)
         self.strict = frozenset(n.operands[k].value for n in graph.nodes for k in strict_operands(n))
         self.circles = [*circles_of(graph), *slabs.circles]
         self.inside = {v: c for c, circle in enumerate(self.circles) for v in circle.nodes}

@@ -12,7 +12,8 @@ from archspec.plan.again import apart
 from archspec.plan.ahead import lay_out_ahead
 from archspec.plan.contractions import fit_contractions
 from archspec.plan.emission import Emitter, Surroundings
-from archspec.plan.groups import fuse, is_leaf, virtual_nodes
+from archspec.plan.forms import is_leaf, virtual_nodes
+from archspec.plan.groups import fuse
 from archspec.plan.inplace import take_over
 from archspec.plan.kernel import Call, Item, Kernel, Loop, Slab
 from archspec.plan.panels import lay_out_panels, still_in
@@ -21,7 +22,7 @@ from archspec.plan.prepare import prepare
 from archspec.plan.scalars import NOTHING_STILL, Still
 from archspec.plan.slab_body import circle_of, slab_of
 from archspec.plan.slabs import Crossing, Pair, crossings, families, long_pairs
-from archspec.plan.storage import View, claims, is_view, views_of, whole
+from archspec.plan.storage import View, claims, is_whole, view_nodes, views_of, whole
 from archspec.records import record, replace
 
 
@@ -125,8 +126,8 @@ class _Planner:
         graph = self.graph
         claimed = claims(graph)
         joins = {v for v, n in graph if n.op == "concat" and v not in claimed}  # those that lie in no other one
-        own = {v for v in range(len(graph.nodes)) if not is_view(graph, v) and v not in claimed}
-        given = {v: whole(v, graph.nodes[v], graph.sizes) for v in sorted(own | joins)}
+        inside = view_nodes(graph).union(claimed) - joins
+        given = {v: whole(v, node.axes, graph) for v, node in graph if v not in inside}
         views = views_of(graph, given, self._room)
         items = self._items(graph, views)
         usual = {name: n for slab in self._slabs() for name, n in slab.usual(graph.sizes).items()}
@@ -193,10 +194,10 @@ class _Planner:
 
     def _fixed(self, graph: Graph, views: Mapping[int, View]) -> frozenset[int]:
         """Values whose memory is not theirs alone."""
-        claimed = claims(graph)
-        held = {o.value for v, n in graph if is_view(graph, v) for o in n.operands}
-        shared = {v for v, view in views.items() if view != whole(view.root, graph.nodes[v], graph.sizes)}
-        return frozenset({*claimed, *held, *shared, *(v for v, _ in graph if is_view(graph, v))})
+        ways = view_nodes(graph)
+        held = {o.value for v in ways for o in graph.nodes[v].operands}
+        shared = {v for v, view in views.items() if not is_whole(view, graph.nodes[v].axes, graph)}
+        return ways.union(claims(graph), held, shared)
 
 
 def _as_one(calls: Sequence[Call]) -> Iterator[Call]:

@@ -11,11 +11,12 @@ from __future__ import annotations
 from archspec.ir.build import Builder
 from archspec.ir.graph import Graph, Node, Operand
 from archspec.ops import OPS
-from archspec.plan.groups import is_leaf, strict_operands, virtual_nodes
-from archspec.plan.storage import is_view
+from archspec.plan.forms import is_leaf, strict_operands, virtual_nodes
+from archspec.plan.storage import view_nodes
 from archspec.records import replace
 
 COMPUTED = frozenset({"map", "reduce", "contract", "read", "scatter"})
+WHOLE = frozenset({"concat", "delay", "reshape"})
 
 
 def prepare(graph: Graph) -> Graph:
@@ -43,11 +44,12 @@ def _give_rooms(graph: Graph) -> Graph:
     taken: set[int] = set()
 
     def is_free(old: int) -> bool:
-        node = graph.nodes[old]
-        computed = OPS[node.op].kind in COMPUTED and old not in virtual and not is_view(graph, old)
-        return computed and old not in owned and old not in taken
+        return _is_computed(graph, old) and old not in owned and old not in taken
 
     for node in graph.nodes:
+        if node.op not in WHOLE and not any(node.operands[k].value in virtual for k in strict_operands(node)):
+            new.append(builder.add(node.reading(new)))
+            continue
         operands = []
         for k, operand in enumerate(node.operands):
             value = new[operand.value]
@@ -58,7 +60,7 @@ def _give_rooms(graph: Graph) -> Graph:
             elif node.op == "delay":
                 value, operand = _start(builder, node, operand._replace(value=value))
             elif (k in strict_operands(node) and operand.value in virtual) or (
-                node.op == "reshape" and not _lies_in_order(graph, operand.value, virtual, owned, joined)
+                node.op == "reshape" and not _lies_in_order(graph, operand.value, owned, joined)
             ):
                 value = _copy_of(builder, value)
             operands.append(operand._replace(value=value))
@@ -66,8 +68,8 @@ def _give_rooms(graph: Graph) -> Graph:
         new.append(builder.add(replace(node, operands=tuple(operands)) if changed else node))
     for name in ("inputs", "weights", "outputs"):
         setattr(builder, name, {key: new[v] for key, v in getattr(graph, name).items()})
-    _link(builder, graph, new, virtual)
-    return builder.graph()
+    _link(builder, graph, new)
+    return graph if builder.nodes == list(graph.nodes) else builder.graph()
 
 
 def _start(builder: Builder, node: Node, operand: Operand) -> tuple[int, Operand]:
@@ -79,25 +81,28 @@ def _start(builder: Builder, node: Node, operand: Operand) -> tuple[int, Operand
     return value, Operand(value, tuple(k for k in range(len(node.axes)) if k != along))
 
 
-def _lies_in_order(graph: Graph, value: int, virtual: frozenset[int], owned: set[int], joined: set[int]) -> bool:
+def _lies_in_order(graph: Graph, value: int, owned: set[int], joined: set[int]) -> bool:
     """Whether the elements of a value lie one after another in memory of its own; `joined` are parts of a `concat`."""
     node = graph.nodes[value]
     if node.op == "reshape":
-        return _lies_in_order(graph, node.operands[0].value, virtual, owned, joined)
+        return _lies_in_order(graph, node.operands[0].value, owned, joined)
     if is_leaf(node) or node.op == "concat":
         return True
-    computed = OPS[node.op].kind in COMPUTED and value not in virtual and not is_view(graph, value)
-    return computed and value not in owned and value not in joined
+    return _is_computed(graph, value) and value not in owned and value not in joined
 
 
-def _link(builder: Builder, graph: Graph, new: list[int], virtual: frozenset[int]) -> None:
+def _is_computed(graph: Graph, value: int) -> bool:
+    """Whether a kernel computes the value into memory."""
+    apart = value in virtual_nodes(graph) or value in view_nodes(graph)
+    return OPS[graph.nodes[value].op].kind in COMPUTED and not apart
+
+
+def _link(builder: Builder, graph: Graph, new: list[int]) -> None:
     outputs = set(graph.outputs.values())
     used: set[int] = set()
     for delay, link in graph.links.items():
-        node = graph.nodes[link]
-        computed = OPS[node.op].kind in COMPUTED and link not in virtual and not is_view(graph, link)
         value = new[link]
-        if not computed or link in used or link in outputs:
+        if not _is_computed(graph, link) or link in used or link in outputs:
             value = _copy_of(builder, value)
         used.add(link)
         builder.links[new[delay]] = value
@@ -105,11 +110,11 @@ def _link(builder: Builder, graph: Graph, new: list[int], virtual: frozenset[int
 
 def _separate_outputs(graph: Graph) -> Graph:
     builder = Builder(graph)
-    virtual = virtual_nodes(graph)
+    virtual, ways = virtual_nodes(graph), view_nodes(graph)
     used: set[int] = set()
     for name, value in graph.outputs.items():
         node = graph.nodes[value]
-        if value in used or value in virtual or is_leaf(node) or (is_view(graph, value) and node.op != "concat"):
+        if value in used or value in virtual or is_leaf(node) or (value in ways and node.op != "concat"):
             builder.outputs[name] = value = _copy_of(builder, value)
         used.add(value)
-    return builder.graph()
+    return graph if len(builder.nodes) == len(graph.nodes) else builder.graph()

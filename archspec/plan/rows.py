@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from archspec.ir.graph import Node
 from archspec.ir.sizes import ONE, ZERO, Size
 from archspec.ops import OPS
-from archspec.plan.groups import is_short, loose_operands
+from archspec.plan.forms import is_short, loose_operands
 from archspec.plan.kernel import (
     FLOAT,
     Accumulate,

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from archspec.ir.graph import Graph, Node, Place
 from archspec.ir.sizes import ZERO, Axis, Size
 from archspec.ops import OPS
-from archspec.plan.groups import Group, is_leaf
+from archspec.plan.forms import is_leaf
+from archspec.plan.groups import Group
 from archspec.plan.kernel import (
     FLOAT,
     INT,

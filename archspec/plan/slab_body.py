@@ -13,7 +13,7 @@ from typing import Any
 from archspec.ir.graph import Graph, Node, Operand, Place
 from archspec.ir.sizes import ONE, Axis, Size
 from archspec.plan.again import Region
-from archspec.plan.groups import is_leaf
+from archspec.plan.forms import is_leaf
 from archspec.plan.kernel import Slab
 from archspec.plan.parts import Circle, Division, Local, Part
 from archspec.plan.slabs import SLAB, axis_along, loop_along

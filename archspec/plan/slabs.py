@@ -18,7 +18,7 @@ from itertools import combinations
 from archspec.ir.graph import IMPLICIT, Graph, Node
 from archspec.ir.sizes import Axis, Size
 from archspec.ops import OPS
-from archspec.plan.groups import is_leaf, virtual_nodes
+from archspec.plan.forms import is_leaf, virtual_nodes
 from archspec.plan.storage import claims
 from archspec.records import record
 
@@ -74,7 +74,7 @@ def _fed(graph: Graph) -> frozenset[int]:
     """The nodes that hang on what is fed, rather than on weights and numbers alone."""
     found: set[int] = set()
     for value, node in graph:
-        if node.op in ("input", "delay") or any(o.value in found for o in node.operands):
+        if node.op in ("input", "delay") or not found.isdisjoint([v for v, _ in node.operands]):
             found.add(value)
     return frozenset(found)
 
@@ -82,7 +82,10 @@ def _fed(graph: Graph) -> frozenset[int]:
 def _crossings_at(value: int, node: Node, fed: frozenset[int]) -> Iterator[Crossing]:
     if len(node.axes) < 2 or OPS[node.op].kind not in ("map", "contract"):
         return
-    read = [frozenset(o.index) for o in node.operands if o.value in fed]
+    whole = frozenset(range(len(node.axes)))
+    read = [index for o in node.operands if o.value in fed and not (index := frozenset(o.index)) >= whole]
+    if len(read) < 2:
+        return
     for first, second in combinations(range(len(node.axes)), 2):
         alone = any(first in index and second not in index for index in read)
         if alone and any(second in index and first not in index for index in read):

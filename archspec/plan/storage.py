@@ -15,6 +15,8 @@ from archspec.ops import OPS
 from archspec.plan.layout import strides
 from archspec.records import record, replace
 
+VIEWS = frozenset({"view", "join", "delay"})
+
 
 @record
 class View:
@@ -35,9 +37,26 @@ class View:
         return replace(self, strides=(*self.strides[:axis], *self.strides[axis + 1 :]))
 
 
-def whole(root: int, node: Node, sizes: Mapping[str, int]) -> View:
-    """The view of a value that has memory of its own."""
-    return View(root, ZERO, strides(node.axes, sizes))
+def whole(root: int, axes: tuple[Axis, ...], graph: Graph) -> View:
+    """The view of a value of a graph that has memory of its own."""
+    return View(root, ZERO, graph.fact(_RowMajor)[axes])
+
+
+def is_whole(view: View, axes: tuple[Axis, ...], graph: Graph) -> bool:
+    """Whether a value has memory of its own."""
+    return (view.offset, view.strides, view.steps) == (ZERO, graph.fact(_RowMajor)[axes], ())
+
+
+class _RowMajor(dict[tuple[Axis, ...], tuple[Size, ...]]):
+    """The strides of the tensors of a graph by their axes: a deep one has few shapes."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self.sizes = graph.sizes
+
+    def __missing__(self, axes: tuple[Axis, ...]) -> tuple[Size, ...]:
+        self[axes] = strides(axes, self.sizes)
+        return self[axes]
 
 
 def is_part(graph: Graph, node: Node) -> bool:
@@ -79,7 +98,16 @@ def _at_least_zero(size: Size) -> bool:
 def is_view(graph: Graph, value: int) -> bool:
     """Whether no kernel computes the value: it is a way of reading others."""
     node = graph.nodes[value]
-    return OPS[node.op].kind in ("view", "join", "delay") or is_part(graph, node)
+    return OPS[node.op].kind in VIEWS or is_part(graph, node)
+
+
+def view_nodes(graph: Graph) -> frozenset[int]:
+    """The values that no kernel computes."""
+    return graph.fact(_view_nodes)
+
+
+def _view_nodes(graph: Graph) -> frozenset[int]:
+    return frozenset(value for value in range(len(graph.nodes)) if is_view(graph, value))
 
 
 def sources(graph: Graph, value: int) -> list[int]:
@@ -143,7 +171,7 @@ class _Views:
             return replace(view, strides=strides(node.axes, self.graph.sizes))
         if node.op == "delay":
             return self._history(node)
-        return whole(self.room(node), node, self.graph.sizes)
+        return whole(self.room(node), node.axes, self.graph)
 
     def _claimed(self, owner: int, operand: int) -> View:
         node, view = self.graph.nodes[owner], self._find(owner)
@@ -172,5 +200,5 @@ class _Views:
         along = node.attribute("along")
         slots = Axis(node.axes[along].size + ONE)
         room = replace(node, op="room", operands=(), axes=(*node.axes[:along], slots, *node.axes[along + 1 :]))
-        view = whole(self.room(room), room, self.graph.sizes)
+        view = whole(self.room(room), room.axes, self.graph)
         return view.moved(view.strides[along]) if node.attribute("reverse") else view

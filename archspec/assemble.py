@@ -185,6 +185,12 @@ class _Assembly:
         phases = self.stages.training.phases
         needs_length = schedules.needs_length(phases)
 
+        def scalars(t: int) -> Mapping[str, float]:
+            return self.optimizer.scalars(self.arguments, t)
+
+        if schedules.is_constant(phases):
+            return Pace(None, scalars)
+
         def rate(lr: float, t: int) -> float:
             if needs_length and self.total_steps is None:
                 hint = "`steps = …` in `train` says it, or compile(total_steps=…)"
@@ -192,4 +198,4 @@ class _Assembly:
                 raise ArchError(Diagnostic("R03", message, hints=(hint,)))
             return schedules.learning_rate(phases, lr, t, self.total_steps or 0)
 
-        return Pace(rate, lambda t: self.optimizer.scalars(self.arguments, t))
+        return Pace(rate, scalars)

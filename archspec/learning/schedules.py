@@ -84,6 +84,11 @@ def needs_length(phases: tuple[tuple[str, Arguments], ...]) -> bool:
     return any(PHASES[name].needs_length and not a.get("steps") for name, a in phases)
 
 
+def is_constant(phases: tuple[tuple[str, Arguments], ...]) -> bool:
+    """Whether the learning rate stays what it is."""
+    return all(name == "constant" for name, _ in phases)
+
+
 def learning_rate(phases: tuple[tuple[str, Arguments], ...], lr: float, t: int, total: int) -> float:
     """The learning rate of update t = 1, 2, …, of `total`."""
     level, before = lr, 0

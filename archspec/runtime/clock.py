@@ -64,7 +64,7 @@ class Clock:
         self._stamp, self._threads = stamp, threads
         self._call = ENTRY(stamp)
         self._made: dict[int, _Timed] = {}
-        self._first = (time.perf_counter(), self._now())
+        self._first = self._both()
         self.running = False
         self.readings: list[Reading] = []
 
@@ -79,8 +79,17 @@ class Clock:
 
     def seconds_per_tick(self) -> float:
         """How long a tick is, by all the time since the clock was made."""
-        seconds, ticks = self._first
-        return (time.perf_counter() - seconds) / max(self._now() - ticks, 1)
+        (first, first_ticks), (seconds, ticks) = self._first, self._both()
+        return (seconds - first) / max(ticks - first_ticks, 1)
+
+    def _both(self) -> tuple[float, int]:
+        """The time in seconds and in ticks: of some pairs of readings the closest one, since anything may come between two."""
+        _, seconds, ticks = min(self._pair() for _ in range(5))
+        return seconds, ticks
+
+    def _pair(self) -> tuple[float, float, int]:
+        before, ticks, after = time.perf_counter(), self._now(), time.perf_counter()
+        return after - before, (before + after) / 2, ticks
 
     def _now(self) -> int:
         found = np.zeros(1, np.int64)

@@ -6,7 +6,7 @@ import ctypes
 import threading
 import weakref
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,7 +21,7 @@ class Table:
 
     def __init__(self, words: NDArray[np.int64], owners: tuple[Any, ...] = ()) -> None:
         self.words, self.owners = np.ascontiguousarray(words), owners
-        self.place: list[ctypes.c_int64 | int] = [self.words.ctypes.data, *self.words.shape]
+        self.place: tuple[int, int, int] = (self.words.ctypes.data, *self.words.shape)
 
 
 class Timer(Protocol):
@@ -42,9 +42,10 @@ class Executor:
         self.timer: Timer | None = None
         self._address_of = address_of
         self._board = (ctypes.c_int64 * (8 + threads))()
+        self._posted = memoryview(self._board).cast("B").cast("q")
         self._counters = np.zeros(8, np.int64)
         self._words = (ctypes.c_int64 * 4)(0, 0, 0, self._counters.ctypes.data)
-        self._words_address = ctypes.addressof(self._words)
+        self._table: Table | None = None
         self._workers: list[_Worker] = []
         self._finalizer = weakref.finalize(self, _stop, self._workers)
 
@@ -56,30 +57,34 @@ class Executor:
             self._run(table)
 
     @cached_property
-    def _drive(self) -> Callable[[int, int, int], None]:
-        """The driver's loop. The workers start with it."""
+    def _drive(self) -> Callable[[], None]:
+        """The driver's loop, with its arguments: ctypes takes numbers of its own as they are. The workers start with it."""
         wait = self._address_of("wait") if self.threads > 1 else 0
         self._workers += [_Worker(wait, self._board, self._counters, i, self.threads) for i in range(1, self.threads)]
-        return ENTRY(self._address_of("drive"))
+        words = ctypes.c_void_p(ctypes.addressof(self._words))
+        return partial(ENTRY(self._address_of("drive")), words, ctypes.c_int64(0), ctypes.c_int64(self.threads))
 
     def _run(self, table: Table) -> None:
         drive = self._drive
-        self._words[0:3] = table.place
+        if table is not self._table:
+            self._words[0:3] = self._board[1:4] = list(table.place)
+            self._table = table
         if self._workers:
-            self._post(table)
-        drive(self._words_address, 0, self.threads)
+            self._post()
+        drive()
 
-    def _post(self, table: Table) -> None:
+    def _post(self) -> None:
         """Tells the workers. The count is raised before looking who sleeps: a worker looks the other way round."""
-        self._board[1:4] = table.place
-        self._board[0] += 1
+        self._posted[0] += 1
         for worker in self._workers:
-            worker.wake()
+            if worker.resting:
+                worker.wake()
 
     def close(self) -> None:
         """Ends the workers. From then on tables run on the caller's thread alone: nobody else is left to meet at a barrier."""
         self._finalizer()
         self._workers, self.threads = [], 1
+        self.__dict__.pop("_drive", None)
 
 
 class _Worker:
@@ -99,8 +104,7 @@ class _Worker:
         self._thread.start()
 
     def wake(self) -> None:
-        if self.resting:
-            self._event.set()
+        self._event.set()
 
     def stop(self) -> None:
         """Returns once the thread has left native code, which may be gone a moment later."""

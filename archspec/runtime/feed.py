@@ -289,8 +289,9 @@ def check_indices(name: str, array: Array, size: int | None) -> None:
     """Indices must be whole numbers inside their axis: a wrong one would read or write outside of a tensor."""
     if size is None or not array.size:
         return
-    if array.dtype == np.int64 and array.flags.c_contiguous and array.ndim:
-        inside = np.maximum.reduce(array.view(np.uint64), axis=None) < size  # a negative number is a huge one without its sign
+    if array.dtype == np.int64 and array.flags.c_contiguous:
+        unsigned = array.reshape(-1).view(np.uint64)  # a negative number is a huge one without its sign
+        inside = bool(unsigned[unsigned.argmax()] < size)  # `argmax` takes a sixth of the time of `max` where there are few
     else:
         inside = int(array.min()) >= 0 and int(array.max()) < size
     if not inside:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +16,11 @@ from archspec.records import record
 from archspec.runtime import feed
 from archspec.runtime.clock import Measures
 from archspec.runtime.executor import Executor, Table
-from archspec.runtime.stage import Array, Bound, Stage
+from archspec.runtime.ports import put_alike, take_alike
+from archspec.runtime.stage import MOST_BOUND, Array, Bound, Stage
 from archspec.runtime.table import written_arrays
 from archspec.runtime.weights import Layout, Weights
 
-Call = TypeVar("Call", bound=Callable[..., Any])
 NORM_PIECE = 1 << 16  # elements that are squared at once, in double precision
 
 
@@ -50,22 +49,11 @@ class State:
 
 @record
 class Pace:
-    """What the host works out for each update: `rate(lr, t)` is the scheduled learning rate of a segment, `scalars(t)`
-    the optimiser's own."""
+    """What the host works out for each update: `rate(lr, t)` is the scheduled learning rate of a segment, where it changes;
+    `scalars(t)` the optimiser's own."""
 
-    rate: Callable[[float, int], float]
+    rate: Callable[[float, int], float] | None
     scalars: Callable[[int], Mapping[str, float]]
-
-
-def in_turn(call: Call) -> Call:
-    """A method that one thread runs at a time: all calls of a program work in the same memory."""
-
-    @wraps(call)
-    def taking_turns(self: Program, *args: Any, **kwargs: Any) -> Any:
-        with self._turn:
-            return call(self, *args, **kwargs)
-
-    return cast(Call, taking_turns)
 
 
 class Program:
@@ -91,6 +79,9 @@ class Program:
         self.graph, self.results, self.layout, self.state = graph, results, layout, state
         self.weights = Weights(layout, state.weights)
         self._stages, self._executor, self._pace, self._scalars = stages, executor, pace, scalars
+        self._dials: dict[str, memoryview[Any]] = {name: array.data for name, array in scalars.items()}
+        self._steps = state.step.data
+        self._tables: dict[int, Table] = {}
         self._step_tables: dict[int, Table] = {}
         self._updates: tuple[int, Table] | None = None
         self._made: dict[str, Stage] = {}
@@ -102,91 +93,88 @@ class Program:
 
     # --- what users call --------------------------------------------------------------------------------------
 
-    @in_turn
     def forward(self, **inputs: Any) -> dict[str, Array]:
         """The model's outputs by name, in evaluation mode."""
-        bound = self._run("forward", inputs)
-        return {name: bound.outputs[name].copy() for name in self.results}
+        with self._turn:
+            return _copies(self._run(self._stage("forward"), inputs), self.results)
 
-    @in_turn
     def outputs(self, names: Sequence[str], **inputs: Any) -> dict[str, Array]:
         """Outputs of the graph by name, in evaluation mode: the model's, `loss`, `metric:NAME`, `watch:NAME`."""
-        bound = self._bind(self._outputs_stage(names), inputs)
-        self._executor.run(Table(bound.rows))
-        return {name: bound.outputs[name].copy() for name in names}
+        with self._turn:
+            return _copies(self._run(self._outputs_stage(names), inputs), names)
 
     def follow(
         self, names: Sequence[str], states: Mapping[str, Array], **inputs: Any
     ) -> tuple[dict[str, Array], dict[str, Array]]:
         """Outputs by name, and the states that carried recurrences end with; they begin with `states`, at 0 without them."""
         carried = [name for name in self.graph.outputs if feed.is_carried(name)]
-        bound = self._bind(self._outputs_stage([*names, *carried]), inputs, states)
-        self._executor.run(Table(bound.rows))
-        return {n: bound.outputs[n].copy() for n in names}, {n: bound.outputs[n].copy() for n in carried}
+        with self._turn:
+            bound = self._run(self._outputs_stage([*names, *carried]), inputs, states)
+            return _copies(bound, names), _copies(bound, carried)
 
     def loss(self, **inputs: Any) -> float:
         """The loss of the `train` section for one batch, in evaluation mode."""
         return self.figures(**inputs)["loss"]
 
-    @in_turn
     def figures(self, **inputs: Any) -> dict[str, float]:
         """The loss and the metrics of one batch, in evaluation mode."""
-        return _figures(self._run("loss", inputs))
+        with self._turn:
+            return _figures(self._run(self._stage("loss"), inputs))
 
-    @in_turn
     def gradient(self, **inputs: Any) -> tuple[float, dict[str, Array]]:
         """The loss and its gradient by weight, in training mode: dropout is that of the coming step."""
-        bound = self._run("train", inputs)
-        gradients = {
-            path: self.layout.view(self.state.gradient, path).copy()
-            for path, (start, _) in self.layout.places.items()
-            if start < self.layout.trained
-        }
-        return float(bound.outputs["loss"]), gradients
+        with self._turn:
+            bound = self._run(self._stage("train"), inputs)
+            gradients = {
+                path: self.layout.view(self.state.gradient, path).copy()
+                for path, (start, _) in self.layout.places.items()
+                if start < self.layout.trained
+            }
+            return float(bound.outputs["loss"]), gradients
 
-    @in_turn
     def step(self, **inputs: Any) -> float:
         """One update of the weights by the optimiser; returns the loss before it."""
-        bound = self._bind(self._stage("train"), inputs)
-        self._set_scalars(int(self.state.step[0]) + 1)
-        self._executor.run(self._step_table(bound))
-        loss = float(bound.outputs["loss"])
-        self._finish_step(bound)
-        self._carried = {}
-        return loss
+        with self._turn:
+            bound = self._bind(self._stage("train"), inputs)
+            self._set_scalars()
+            self._executor.run(self._step_table(bound))
+            loss = float(bound.outputs["loss"])
+            self._finish_step(bound)
+            self._carried = {}
+            return loss
 
     # --- batches of rows, for training loops ----------------------------------------------------------------------
 
-    @in_turn
     def step_rows(self, arrays: Mapping[str, Any], rows: NDArray[np.int64]) -> float:
         """One update on some rows of arrays that `check_arrays` has made; returns the loss.
 
         A loss that is not finite raises ArchError and leaves the weights as they were.
         """
-        bound = self._take(self._stage("train"), arrays, rows)
-        self._executor.run(Table(bound.rows, (bound,)))
-        loss = float(bound.outputs["loss"])
-        if not np.isfinite(loss):
-            raise self._diverged(bound)
-        self._set_scalars(int(self.state.step[0]) + 1)
-        self._executor.run(self._update_table(bound))
-        self._finish_step(bound)
-        return loss
+        with self._turn:
+            bound = self._take(self._stage("train"), arrays, rows)
+            self._executor.run(self._table(bound))
+            loss = float(bound.outputs["loss"])
+            if not math.isfinite(loss):
+                raise self._diverged(bound)
+            self._set_scalars()
+            self._executor.run(self._update_table(bound))
+            self._finish_step(bound)
+            return loss
 
-    @in_turn
     def figures_rows(self, arrays: Mapping[str, Any], rows: NDArray[np.int64]) -> dict[str, float]:
         """The loss and the metrics of some rows, in evaluation mode."""
-        bound = self._take(self._stage("loss"), arrays, rows)
-        self._executor.run(Table(bound.rows))
-        self._carry(bound)
-        return _figures(bound)
+        with self._turn:
+            bound = self._take(self._stage("loss"), arrays, rows)
+            self._executor.run(self._table(bound))
+            self._carry(bound)
+            return _figures(bound)
 
-    @in_turn
     def outputs_rows(self, names: Sequence[str], arrays: Mapping[str, Any], rows: NDArray[np.int64]) -> dict[str, Array]:
         """Outputs of the graph by name for some rows, in evaluation mode."""
-        bound = self._take(self._outputs_stage(names), arrays, rows)
-        self._executor.run(Table(bound.rows))
-        return {name: bound.outputs[name].copy() for name in names}
+        with self._turn:
+            bound = self._take(self._outputs_stage(names), arrays, rows)
+            self._executor.run(self._table(bound))
+            return _copies(bound, names)
 
     @property
     def carries(self) -> bool:
@@ -203,6 +191,10 @@ class Program:
         return feed.checked(self.graph, arrays, self._stage("train").dtypes, graph.sizes)
 
     def _take(self, stage: Stage, arrays: Mapping[str, Any], rows: NDArray[np.int64]) -> Bound:
+        """The same as `_bind` for rows of a dataset."""
+        last = stage.last
+        if last is not None and take_alike(last.ports or (), arrays, rows):
+            return last
         graph = stage.plan.graph
         taken = feed.widened(graph, feed.taken(graph, arrays, rows, self._carried), stage.room)
         bound = stage.bind_shapes(tuple([taken[name].shape for name in graph.inputs]))
@@ -215,10 +207,10 @@ class Program:
         for path, array in bound.running.items():
             self.layout.view(self.state.weights, path)[...] = array
         self._carry(bound)
-        self.state.step[0] += 1
+        self._steps[0] += 1
 
     def _carry(self, bound: Bound) -> None:
-        self._carried = {name: array.copy() for name, array in bound.carried.items()}
+        self._carried = {name: array.copy() for name, array in bound.carried.items()} if bound.carried else {}
 
     def _diverged(self, bound: Bound) -> ArchError:
         """Which value was the first that is not finite: the kernels are run again, one by one."""
@@ -258,21 +250,22 @@ class Program:
         """The same of the last `step`: what clipping has worked out, where it did."""
         return float(self._scalars["norm"][0]) if self._stages.norm is not None else self.gradient_norm()
 
-    @in_turn
     def close(self) -> None:
         """Ends the program's threads."""
-        self._executor.close()
+        with self._turn:
+            self._executor.close()
 
     # --- running ----------------------------------------------------------------------------------------------
 
     def _stage(self, name: str) -> Stage:
-        if name not in self._made:
+        made = self._made.get(name)
+        if made is None:
             make = getattr(self._stages, name)
             if make is None:
                 hint = "train { loss = cross_entropy(z, y) }"
                 raise ArchError(Diagnostic("R03", "the spec has no `train` section, so there is no loss", hints=(hint,)))
-            self._made[name] = make()
-        return self._made[name]
+            made = self._made[name] = make()
+        return made
 
     def _outputs_stage(self, names: Sequence[str]) -> Stage:
         key = "outputs " + " ".join(names)
@@ -289,26 +282,30 @@ class Program:
         names = ("train", "norm", "update") if self._stages.norm is not None else ("train", "update")
         return {name: self._stage(name) for name in names}
 
-    @in_turn
     def prepare(self, *names: str, outputs: Sequence[Sequence[str]] = ()) -> None:
         """Compiles stages, and those that give some outputs, now instead of at their first use."""
-        for name in names:
-            self._stage(name)
-        for every in outputs:
-            self._outputs_stage(every)
+        with self._turn:
+            for name in names:
+                self._stage(name)
+            for every in outputs:
+                self._outputs_stage(every)
 
-    def _run(self, name: str, inputs: Mapping[str, Any]) -> Bound:
-        bound = self._bind(self._stage(name), inputs)
-        self._executor.run(Table(bound.rows))
+    def _run(self, stage: Stage, inputs: Mapping[str, Any], carried: Mapping[str, Array] | None = None) -> Bound:
+        bound = self._bind(stage, inputs, carried)
+        self._executor.run(self._table(bound))
         return bound
+
+    def _table(self, bound: Bound) -> Table:
+        """The rows of one stage as a table."""
+        return self._tables.get(id(bound)) or _kept(self._tables, Table(bound.rows, (bound,)))
 
     def _step_table(self, bound: Bound) -> Table:
         """Training and update as one table."""
-        table = self._step_tables.get(id(bound))
-        if table is None or table.owners[0] is not bound:
-            update = self._update_table(bound)
-            table = self._step_tables[id(bound)] = Table(_joined([bound.rows, update.words]), (bound, *update.owners))
-        return table
+        return self._step_tables.get(id(bound)) or _kept(self._step_tables, self._joined_tables(bound))
+
+    def _joined_tables(self, bound: Bound) -> Table:
+        update = self._update_table(bound)
+        return Table(_joined([bound.rows, update.words]), (bound, *update.owners))
 
     def _update_table(self, bound: Bound) -> Table:
         """The clipping factor where asked for, then the update of each segment, as one table."""
@@ -324,17 +321,23 @@ class Program:
 
         return bind_segment(self._stage("update"), self.layout.segments[segment], self.state, self._scalars, segment)
 
-    def _set_scalars(self, t: int) -> None:
+    def _set_scalars(self) -> None:
+        """What the update at hand reads."""
         assert self._pace is not None
+        t = self._steps[0] + 1
         for name, value in self._pace.scalars(t).items():
-            self._scalars[name][...] = value
-        for i, segment in enumerate(self.layout.segments):
-            self._scalars["lr"][i] = self._pace.rate(segment.lr, t)
+            self._dials[name][0] = value
+        if self._pace.rate is not None:
+            for i, segment in enumerate(self.layout.segments):
+                self._dials["lr"][i] = self._pace.rate(segment.lr, t)
 
     # --- inputs -----------------------------------------------------------------------------------------------
 
     def _bind(self, stage: Stage, inputs: Mapping[str, Any], carried: Mapping[str, Array] | None = None) -> Bound:
         """The stage for the sizes of these inputs, with the inputs in its memory."""
+        last = stage.last
+        if last is not None and put_alike(last.ports or (), inputs):
+            return last
         graph = stage.plan.graph
         if inputs.keys() != graph.inputs.keys():
             self._check_names(graph, inputs)
@@ -361,6 +364,18 @@ class Program:
         for name in graph.inputs:
             if name not in inputs and not feed.is_implied(graph, name):
                 raise ArchError(Diagnostic("R02", f"the input `{name}` is missing"))
+
+
+def _kept(tables: dict[int, Table], table: Table) -> Table:
+    """A table that is kept for as long as its bound stage is used, which it keeps alive."""
+    if len(tables) > MOST_BOUND:
+        tables.clear()
+    tables[id(table.owners[0])] = table
+    return table
+
+
+def _copies(bound: Bound, names: Sequence[str]) -> dict[str, Array]:
+    return {name: bound.outputs[name].copy() for name in names}
 
 
 def _figures(bound: Bound) -> dict[str, float]:

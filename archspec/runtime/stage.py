@@ -16,6 +16,7 @@ from archspec.plan.kernel import Call
 from archspec.plan.memory import value_nbytes
 from archspec.records import record
 from archspec.runtime.feed import bad_input, is_carried, least_room, slots
+from archspec.runtime.ports import Port, ports
 from archspec.runtime.table import Unrolled
 
 Array = NDArray[Any]
@@ -61,7 +62,7 @@ class Bound:
     """A stage for given sizes. `rows` are its rows of the table, `calls` says for each which call it is, `row_sizes` which
     sizes hold for it alone; arrays are views of the memory that the rows name; `tables` are named by rows too. `running` and
     `carried` are the outputs that a step leaves behind: averages by the path of their weight, states for the batch that
-    follows."""
+    follows. `ports` say how the inputs get there, where that is simple."""
 
     rows: NDArray[np.int64]
     calls: Sequence[Call]
@@ -75,6 +76,7 @@ class Bound:
     tables: Sequence[NDArray[np.int64]]
     row_sizes: Sequence[Mapping[str, int]]
     plan: Plan
+    ports: tuple[Port, ...] | None
 
 
 class Stage:
@@ -99,6 +101,7 @@ class Stage:
         self.threads, self.seed, self.step, self.fixed = threads, seed, step, fixed
         self._bound: dict[tuple[tuple[str, int], ...], Bound] = {}
         self._by_shape: dict[tuple[tuple[int, ...], ...], Bound] = {}
+        self._last: Bound | None = None
         self.room = least_room(plan.graph)
         self.slots = slots(plan.graph)
         self.dtypes = {"float": self.float_type, "int": np.dtype(np.int64), "bool": np.dtype(np.uint8)}
@@ -128,7 +131,14 @@ class Stage:
             if len(self._by_shape) > MOST_BOUND:
                 self._by_shape.clear()
             bound = self._by_shape[shapes] = self.bind(open_sizes(self.plan.graph, shapes))
+        self._last = bound if bound.ports is not None else None
         return bound
+
+    @property
+    def last(self) -> Bound | None:
+        """The stage for the shapes of the batch before, if inputs like those need nothing but to be copied."""
+        last = self._last
+        return last if last is not None and last.generation == self.arena.generation else None
 
     # --- memory -----------------------------------------------------------------------------------------------
 
@@ -149,11 +159,12 @@ class Stage:
         scratch = self.arena.bytes[at : at + room * self.threads]
         known = self.plan.usual_sizes({**graph.sizes, **sizes})
         table = Unrolled(self, known, values, scratch, room)
+        places = {name: values[v] for name, v in graph.inputs.items()}
         outputs = {name: values[self._place(v)] for name, v in graph.outputs.items()}
         return Bound(
             table.rows,
             table.calls,
-            {name: values[v] for name, v in graph.inputs.items()},
+            places,
             outputs,
             {name.removeprefix(RUNNING): array for name, array in outputs.items() if name.startswith(RUNNING)},
             {name: array for name, array in outputs.items() if is_carried(name)},
@@ -163,6 +174,7 @@ class Stage:
             tuple(table.tables.values()),
             table.row_sizes,
             self.plan,
+            ports(graph, self.slots, places),
         )
 
     def _place(self, value: int) -> int:

@@ -1,0 +1,103 @@
+"""The short way of a batch: inputs like those before are copied, and anything else is met as if it came first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from archspec.diagnostics import ArchError
+from archspec.runtime.program import Program
+from archspec.spec import loads
+
+TEXT = """
+dim B, F = 5, V = 7, K = 3
+model net(x[B,F], w[B]: V) -> z[B,K] { z = concat(x, w |> embed(4)) |> linear(8) |> tanh |> linear(K) }
+data { source = csv("none.csv"); x[B,F] = source["x*"]; w[B]: V = source["w"]; y[B]: K = source["y"] }
+train { loss = cross_entropy(z, y) }
+"""
+
+
+def program(optimizer: str = "adam(lr=1e-2)") -> Program:
+    return loads(TEXT.replace("(z, y) }", f"(z, y)\n optimizer = {optimizer} }}")).compile({}, threads=1)
+
+
+def batch(rows: int = 6, seed: int = 0) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, 5)).astype(np.float32)
+    return {"x": x, "w": rng.integers(0, 7, rows), "y": rng.integers(0, 3, rows)}
+
+
+def as_lists(inputs: dict[str, Any]) -> dict[str, Any]:
+    return {name: array.tolist() for name, array in inputs.items()}
+
+
+WAYS = {
+    "alike": lambda inputs: inputs,
+    "lists": as_lists,
+    "doubles": lambda inputs: {**inputs, "x": inputs["x"].astype(np.float64)},
+    "small integers": lambda inputs: {**inputs, "w": inputs["w"].astype(np.int8)},
+    "across": lambda inputs: {**inputs, "x": np.asfortranarray(inputs["x"])},
+    "in another order": lambda inputs: dict(reversed(inputs.items())),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_second_batch_may_come_in_any_way(way: str) -> None:
+    """Steps on batches of one shape, then another, then the first again, are those of programs that meet each first."""
+    made, plain = program(), program()
+    for rows, seed in ((6, 0), (6, 1), (4, 2), (6, 3)):
+        plain.step(**as_lists(batch(rows, seed)))
+        made.step(**(batch(rows, seed) if seed == 0 else WAYS[way](batch(rows, seed))))
+    np.testing.assert_array_equal(made.state.weights, plain.state.weights)
+
+
+MISTAKES: dict[str, Any] = {
+    "w": lambda array: np.where(np.arange(len(array)) == 3, 7, array),
+    "y": lambda array: np.where(np.arange(len(array)) == 5, -1, array),
+    "x": lambda array: array[:, :4],
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_after_a_good_batch(name: str) -> None:
+    made, fresh, inputs = program(), program(), batch()
+    made.step(**inputs)
+    before = made.state.weights.copy()
+    wrong = {**inputs, name: MISTAKES[name](inputs[name])}
+    messages = []
+    for each in (made, fresh):
+        with pytest.raises(ArchError) as caught:
+            each.step(**wrong)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+    np.testing.assert_array_equal(made.state.weights, before)
+
+
+def test_names_after_a_good_batch() -> None:
+    made, inputs = program(), batch()
+    made.step(**inputs)
+    with pytest.raises(ArchError, match="there is no input `v`"):
+        made.step(v=inputs["w"], x=inputs["x"], y=inputs["y"])
+    with pytest.raises(ArchError, match="the input `y` is missing"):
+        made.step(x=inputs["x"], w=inputs["w"])
+
+
+def test_rows_of_a_dataset_are_those_of_a_batch() -> None:
+    """Whatever their number, and whether their array is contiguous."""
+    made, plain, inputs = program(), program(), batch(30)
+    sparse = np.zeros((60, 5), np.float32)
+    sparse[::2] = inputs["x"]
+    arrays = made.check_arrays(inputs), made.check_arrays({**inputs, "x": sparse[::2]})
+    for i, rows in enumerate(np.split(np.random.default_rng(0).permutation(30), [8, 16, 20])):
+        loss = plain.step(**{name: array[rows] for name, array in inputs.items()})
+        assert made.step_rows(arrays[i % 2], rows) == loss
+    np.testing.assert_array_equal(made.state.weights, plain.state.weights)
+
+
+@pytest.mark.parametrize("schedule", ["", "\n schedule = warmup(3)"])
+def test_the_learning_rate_of_the_last_update(schedule: str) -> None:
+    made = program("adam(lr=1e-2)" + schedule)
+    made.step(**batch())
+    assert made.learning_rate == pytest.approx(1e-2 / 3 if schedule else 1e-2)

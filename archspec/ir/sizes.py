@@ -74,12 +74,12 @@ class Size:
 
     def evaluate(self, sizes: Mapping[str, int]) -> int | None:
         """The number that this is with `sizes` for its symbols; None where one of them has no size yet."""
-        numbers = tuple(_number(name, sizes) for name in self.names)
+        numbers = tuple([_number(name, sizes) for name in self.names])
         return None if None in numbers else _filled(self, numbers).constant
 
     def known(self, sizes: Mapping[str, int]) -> Size:
         """The same with the numbers of `sizes` put in for their symbols; what has no size yet stays."""
-        return _filled(self, tuple(_number(name, sizes) for name in self.names)) if self.names else self
+        return _filled(self, tuple([_number(name, sizes) for name in self.names])) if self.names else self
 
     def renamed(self, names: Mapping[str, str]) -> Size:
         """The same with other names for its symbols."""
@@ -242,7 +242,12 @@ class Axis:
 
 def product(axes: Iterable[Axis]) -> Size:
     """The number of elements that `axes` span."""
-    return reduce(mul, (a.size for a in axes), Size.number(1))
+    return _points(tuple([a.size for a in axes]))
+
+
+@lru_cache(MOST_REMEMBERED)
+def _points(sizes: tuple[Size, ...]) -> Size:
+    return reduce(mul, sizes, ONE)
 
 
 def shape_text(axes: Iterable[Axis]) -> str:

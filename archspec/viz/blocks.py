@@ -39,6 +39,11 @@ class Block:
         """Its nodes and those of its children, copies left out."""
         return tuple(sorted([*self.values, *(v for child in self.children for v in child.inside)]))
 
+    @cached_property
+    def first(self) -> int:
+        """Where it begins in the graph."""
+        return min([*self.values[:1], *(self.graph.weights[w] for w in self.weights), *(c.first for c in self.children)])
+
     @property
     def result(self) -> Node | None:
         """The last value that it computes."""
@@ -101,13 +106,8 @@ def _tree_of_names(paths: list[str]) -> Names:
 
 def _block(graph: Graph, path: str, inner: Names, own: Mapping[str, list[int]], weights: Mapping[str, list[str]]) -> Block:
     children = tuple(_block(graph, f"{path}/{name}", below, own, weights) for name, below in inner.items())
-    ordered = sorted(children, key=_first)
+    ordered = sorted(children, key=lambda child: child.first)
     return Block(graph, path, tuple(own.get(path, ())), tuple(weights.get(path, ())), tuple(_folded(ordered)))
-
-
-def _first(block: Block) -> int:
-    """Where a block begins in the graph."""
-    return min([*block.inside[:1], *(block.graph.weights[w] for w in block.weights), *(_first(c) for c in block.children)])
 
 
 def _folded(blocks: list[Block]) -> Iterator[Block]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import NamedTuple
 
 from archspec.ir.text import node_names
 from archspec.plan import Plan, lay_out
@@ -11,7 +11,7 @@ from archspec.plan.kernel import Call, Item, Loop
 from archspec.records import field, record, replace
 from archspec.viz.blocks import Block, block_path
 from archspec.viz.cost import call_operations
-from archspec.viz.drawing import Arena, Bar, Box, Node, View, together
+from archspec.viz.drawing import Arena, Bar, Box, Node, View
 from archspec.viz.folding import Copies, Folding, boxes_of, folding
 from archspec.viz.graphs import nbytes, numbers, place_text
 from archspec.viz.measured import Measured
@@ -40,8 +40,8 @@ class _Kernels:
     threads: Mapping[str, str]
     measured: Measured | None
     copies: Copies
-    nodes: dict[str, Node] = field(default_factory=dict)
     firsts: dict[str, Node] = field(default_factory=dict)
+    figures: dict[str, list[_Figures]] = field(default_factory=dict)
     loops: dict[str, Box] = field(default_factory=dict)
     keys: dict[object, str] = field(default_factory=dict)
     seen: dict[object, int] = field(default_factory=dict)
@@ -51,11 +51,17 @@ class _Kernels:
     def view(self, blocks: Sequence[Block]) -> View:
         for order, (call, place, turns) in enumerate(self._calls(self.plan.items, None, 1)):
             self._draw(call, place, turns, order)
-        paths = [n.parent for n in self.nodes.values() if n.parent not in self.loops]
+        paths = [n.parent for n in self.firsts.values() if n.parent not in self.loops]
         around = [box.parent for box in self.loops.values() if box.parent not in self.loops]
         boxes = (*boxes_of([*paths, *around], blocks), *self.loops.values())
-        nodes = tuple(replace(n, copies=self.copies.of_node(id), orders=self._orders(id)) for id, n in self.nodes.items())
+        nodes = tuple(self._together(id, node) for id, node in self.firsts.items())
         return View("compiled", "Compiled", boxes, nodes, self.copies.drawn())
+
+    def _together(self, id: str, first: Node) -> Node:
+        """The node of a call and of its equals in later copies: their figures are added up."""
+        found = self.figures[id]
+        added = {name: sum(getattr(f, name) for f in found) for name in ("flops", "nbytes", "seconds", "floor")}
+        return replace(first, times=len(found), copies=self.copies.of_node(id), orders=self._orders(id), **added)
 
     def _orders(self, id: str) -> tuple[int, ...]:
         found = self.orders[id]
@@ -90,8 +96,7 @@ class _Kernels:
         id = self._id("k", place, call.kernel.name)
         if id not in self.firsts:
             self.firsts[id] = self._node(call, id, place, order)
-        drawn = replace(self.firsts[id], **self._figures(call, turns, order))
-        self.nodes[id] = together(self.nodes[id], drawn) if id in self.nodes else drawn
+        self.figures.setdefault(id, []).append(self._figures(call, turns, order))
         self.copies.node(id, place.path)
         self.orders.setdefault(id, {})[self.fold.number(place.path)] = order
         self._connect(call, id, place.path)
@@ -112,21 +117,20 @@ class _Kernels:
             threads=self.threads.get(call.kernel.name, ""),
         )
 
-    def _figures(self, call: Call, turns: int, order: int) -> dict[str, Any]:
-        """What each copy has of its own."""
+    def _figures(self, call: Call, turns: int, order: int) -> _Figures:
         seconds, floor = self.measured.calls.get(order, (0.0, 0.0)) if self.measured is not None else (0.0, 0.0)
-        return {
-            "flops": (call_operations(call).evaluate(self.sizes) or 0) * turns,
-            "nbytes": sum(nbytes(self.plan.graph.nodes[v], self.sizes) for v in {*call.reads, *call.writes}),
-            "seconds": seconds,
-            "floor": floor,
-        }
+        return _Figures(
+            (call_operations(call).evaluate(self.sizes) or 0) * turns,
+            sum(nbytes(self.plan.graph.nodes[v], self.sizes) for v in {*call.reads, *call.writes}),
+            seconds,
+            floor,
+        )
 
     def _connect(self, call: Call, id: str, path: str) -> None:
         for value in call.reads:
             source, origin = self.writers.get(value, ("", ""))
             if source and (source, origin) != (id, path):
-                self.copies.edge((source, id), origin, path, self.plan.graph.nodes[value].shape)
+                self.copies.edge((source, id), origin, path, self.plan.graph.nodes[value])
         self.writers.update(dict.fromkeys(call.writes, (id, path)))
 
 
@@ -134,6 +138,15 @@ def _label(loop: Loop) -> str:
     if loop.slab is not None:
         return f"{loop.extent} rows, {loop.slab.most} at a time"
     return f"{loop.extent} steps{' backwards' if loop.reverse else ''}"
+
+
+class _Figures(NamedTuple):
+    """What each copy of a kernel's call has of its own."""
+
+    flops: int
+    nbytes: int
+    seconds: float
+    floor: float
 
 
 @record

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-from archspec.records import as_dict, field, record, replace
+from archspec.records import as_dict, field, record
 
 
 @record
@@ -58,19 +58,6 @@ class Node:
     threads: str = ""
     seconds: float = 0.0
     floor: float = 0.0
-
-
-def together(first: Node, other: Node) -> Node:
-    """A node that stands for one more of the program's."""
-    return replace(
-        first,
-        times=first.times + other.times,
-        parameters=first.parameters + other.parameters,
-        flops=first.flops + other.flops,
-        nbytes=first.nbytes + other.nbytes,
-        seconds=first.seconds + other.seconds,
-        floor=first.floor + other.floor,
-    )
 
 
 @record
@@ -155,7 +142,7 @@ def _all(items: tuple[Box, ...] | tuple[Node, ...] | tuple[Edge, ...]) -> list[d
 
 def plain(text: str) -> str:
     """`text` with control and direction characters spelled out: U+202E becomes `\\u{202e}`."""
-    if text.isascii() and text.isprintable():
+    if text.isprintable() or text.replace("\n", " ").replace("\t", " ").isprintable():
         return text
     return "".join(c if c in "\n\t" or unicodedata.category(c) not in _STEERING else f"\\u{{{ord(c):x}}}" for c in text)
 

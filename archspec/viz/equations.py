@@ -6,7 +6,7 @@ read. Every loop has a letter, and the gradient of `x` is `dx`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 
 from archspec.ir.graph import BOOL, IMPLICIT, Graph, Node, Place
@@ -88,28 +88,29 @@ class _Writer:
 
     def _named(self) -> set[int]:
         """The values that get a name."""
-        graph, readers = self.graph, self._readers()
+        graph, nodes = self.graph, self.graph.nodes
+        passed = [_passes(node) for node in nodes]
+        readers = self._readers(passed)
         found = {*graph.outputs.values(), *graph.inputs.values(), *graph.weights.values(), *graph.links.values()}
         for value, node in graph:
-            if node.op in IMPLICIT or OPS[node.op].kind in ("read", "scatter"):
-                found |= {o.value for o in node.operands if graph.nodes[o.value].op != "position"}
-            spoken = node.origin.name and node.origin.role == "forward"
-            if not self._passes(node) and (spoken or readers[value] > 1 or OPS[node.op].kind == "scatter"):
-                found.add(value)
-        return {v for v in found if v in self.live and graph.nodes[v].op != "delay"}
+            kind = OPS[node.op].kind
+            if node.op in IMPLICIT or kind in ("read", "scatter"):
+                found.update(v for v, _ in node.operands if nodes[v].op != "position")
+            if not passed[value]:
+                spoken = node.origin.name and node.origin.role == "forward"
+                if spoken or readers[value] > 1 or kind == "scatter":
+                    found.add(value)
+        return {v for v in found if v in self.live and nodes[v].op != "delay"}
 
-    def _passes(self, node: Node) -> bool:
-        """What is written where it is read: plain reads, and conditions, which say more than their names would."""
-        unnamed = not node.origin.name or node.origin.role == "backward"
-        return node.op in INLINE or (unnamed and (node.op in READ or node.dtype == BOOL))
-
-    def _readers(self) -> list[int]:
-        """How often each value is read, through what is written where it is read."""
-        graph, uses = self.graph, self.graph.uses
-        counts = [0] * len(graph.nodes)
-        for value in range(len(graph.nodes) - 1, -1, -1):
-            readers = [u for u in uses[value] if u in self.live]
-            counts[value] = sum(counts[u] if self._passes(graph.nodes[u]) else 1 for u in readers)
+    def _readers(self, passed: Sequence[bool]) -> list[int]:
+        """How often each value is read, through what is `passed`: written where it is read."""
+        nodes = self.graph.nodes
+        counts = [0] * len(nodes)
+        for value in range(len(nodes) - 1, -1, -1):
+            if value in self.live:
+                times = counts[value] if passed[value] else 1
+                for below in {v for v, _ in nodes[value].operands}:
+                    counts[below] += times
         return counts
 
     def equations(self) -> Iterator[Equation]:
@@ -222,6 +223,12 @@ class _Writer:
         return Reduce("sum", tuple(letters), here)
 
 
+def _passes(node: Node) -> bool:
+    """What is written where it is read: plain reads, and conditions, which say more than their names would."""
+    unnamed = not node.origin.name or node.origin.role == "backward"
+    return node.op in INLINE or (unnamed and (node.op in READ or node.dtype == BOOL))
+
+
 def _place(place: Place, letters: Sequence[str]) -> str:
     terms = [letters[i] if f == ONE_SIZE else f"{f}*{letters[i]}" for i, f in place.terms]
     text = "+".join([*terms, *([str(place.offset)] if place.offset.terms or not terms else [])]).replace("+-", "-")
@@ -246,19 +253,35 @@ def _names(graph: Graph, values: Sequence[int]) -> dict[int, Name]:
     """Names as short as they can be: the end of the path that no other value shares."""
     seen: dict[tuple[str, ...], int] = {}
     full: dict[int, tuple[str, ...]] = {}
-    counts: dict[tuple[str, ...], int] = {}
     for value in values:
         path = _path(graph, value)
         seen[path] = seen.get(path, 0) + 1
-        full[value] = path = (*path[:-1], path[-1] + (str(seen[path]) if seen[path] > 1 else ""))
-        for k in range(len(path)):
-            counts[path[k:]] = counts.get(path[k:], 0) + 1
-    return {value: _name(graph.nodes[value], _shortest(path, counts)) for value, path in full.items()}
+        full[value] = path if seen[path] == 1 else (*path[:-1], f"{path[-1]}{seen[path]}")
+    lengths = _lengths(list(full.values()))
+    return {v: _name(graph.nodes[v], path[-n:]) for (v, path), n in zip(full.items(), lengths, strict=True)}
 
 
-def _shortest(path: tuple[str, ...], counts: Mapping[tuple[str, ...], int]) -> tuple[str, ...]:
-    ends = (path[k:] for k in range(len(path) - 1, -1, -1))
-    return next((end for end in ends if counts[end] == 1), path)
+def _lengths(paths: Sequence[tuple[str, ...]]) -> list[int]:
+    """For each path how many of its last names tell it from all others, all of them where none do.
+
+    Ends are told apart one name more at a time; an end is a number, that of its last names and the one before.
+    """
+    left = [(number, path, -1) for number, path in enumerate(paths)]
+    found = [len(path) for _, path, _ in left]
+    length = 1
+    while left:
+        ends: dict[tuple[int, str], list[tuple[int, tuple[str, ...]]]] = {}
+        for number, path, end in left:
+            if length <= len(path):
+                ends.setdefault((end, path[-length]), []).append((number, path))
+        left = []
+        for end, alike in enumerate(ends.values()):
+            if len(alike) == 1:
+                found[alike[0][0]] = length
+            else:
+                left += [(number, path, end) for number, path in alike]
+        length += 1
+    return found
 
 
 def _name(node: Node, path: tuple[str, ...]) -> Name:

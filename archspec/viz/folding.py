@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from math import prod
 
+from archspec.ir.graph import Node as Value
 from archspec.records import field, record
 from archspec.viz.blocks import Block
 from archspec.viz.drawing import Box, Edge
@@ -99,12 +100,14 @@ class Copies:
         """A node of a view stands for a value or kernel in the block `path`."""
         self.nodes.setdefault(id, (path, set()))[1].add(self.fold.number(path))
 
-    def edge(self, ends: tuple[str, str], source: str, target: str, label: str, aside: bool = False) -> None:
-        """An edge of a view stands for one from the block `source` to the block `target`."""
+    def edge(self, ends: tuple[str, str], source: str, target: str, value: Value, aside: bool = False) -> None:
+        """An edge of a view stands for a value on its way from the block `source` to the block `target`."""
         if aside:
             self.aside.add(ends)
-        self.labels.setdefault(ends, label)
-        self.edges.setdefault(ends, set()).add((self.fold.number(source), self.fold.number(target)))
+        if ends not in self.labels:
+            self.labels[ends] = value.shape
+            self.edges[ends] = set()
+        self.edges[ends].add((self.fold.number(source), self.fold.number(target)))
         if ends not in self.within and not self._across(source, target):
             self.within.add(ends)
 

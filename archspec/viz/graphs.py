@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from archspec.ir.graph import BOOL, INT, Graph
 from archspec.ir.graph import Node as Value
 from archspec.ir.sizes import product
-from archspec.records import replace
 from archspec.viz.blocks import Block, block_path
 from archspec.viz.cost import operations
-from archspec.viz.drawing import Edge, Node, View, together
+from archspec.viz.drawing import Edge, Node, View
 from archspec.viz.equations import Equation, equations
 from archspec.viz.folding import Copies, Folding, boxes_of, folding
 from archspec.viz.measured import Measured
@@ -61,24 +60,23 @@ class _Drawer:
         self.kinds: dict[object, int] = {}
         self.keys: dict[tuple[int, int], str] = {}
         self.seen: dict[tuple[str, int], int] = {}
-        self.nodes: dict[str, Node] = {}
-        self.firsts: dict[str, Node] = {}
+        self.values: dict[str, list[int]] = {}
+        self.gradients: Mapping[int, list[Equation]] = {}
         self.copies = Copies(fold)
         self.seconds: Mapping[int, float] = {}
 
     def view(self, name: str, title: str, blocks: Sequence[Block]) -> View:
         given = {*self.graph.inputs.values(), *self.graph.weights.values()}
         read = {v for lines in self.lines.values() for e in lines for v in e.reads}
-        gradients = self._gradients()
+        self.gradients = self._gradients()
         drawn = sorted({*self.lines, *(given & read)})
         if self.measured is not None:
             inside = {v: value for value in drawn for e in self.lines.get(value, ()) for v in e.inside}
             self.seconds = self.measured.values(graph=self.graph, drawn={**inside, **{v: v for v in drawn}})
         for value in drawn:
-            self._draw(value, gradients.get(value, ()))
-        boxes = boxes_of((n.parent for n in self.nodes.values()), blocks)
-        nodes = tuple(replace(node, copies=self.copies.of_node(id)) for id, node in self.nodes.items())
-        return View(name, title, boxes, nodes, self._edges())
+            self._place(value)
+        nodes = tuple(self._node(id, values) for id, values in self.values.items())
+        return View(name, title, boxes_of((n.parent for n in nodes), blocks), nodes, self._edges())
 
     def _gradients(self) -> dict[int, list[Equation]]:
         """For each forward value the equations of its gradient."""
@@ -91,21 +89,17 @@ class _Drawer:
                 found.setdefault(of, []).extend(lines)
         return found
 
-    def _draw(self, value: int, gradient: Sequence[Equation]) -> None:
-        """Draws a value, or counts it with the one of the first copy."""
+    def _place(self, value: int) -> None:
+        """Which node a value is drawn as: one of its own, or the one of the first copy."""
         node = self.graph.nodes[value]
-        path, label = self._block(node), self._label(value)
-        parent = self.fold.path(path)
-        alike = (parent, label.rstrip("0123456789"), node.op, node.axes)
+        path = self._block(node)
+        alike = (self.fold.path(path), self._label(value).rstrip("0123456789"), node.op, node.axes)
         kind = self.kinds.setdefault(alike, len(self.kinds))
         number = self.seen[path, kind] = self.seen.get((path, kind), 0) + 1
         id = self.keys.setdefault((kind, number), f"n{len(self.keys)}")
         self.ids[value], self.blocks[value] = id, path
         self.copies.node(id, path)
-        if id not in self.nodes:
-            self.firsts[id] = self.nodes[id] = self._node(value, id, parent, label, gradient)
-        else:
-            self.nodes[id] = together(self.nodes[id], self._again(value, id))
+        self.values.setdefault(id, []).append(value)
 
     def _block(self, node: Value) -> str:
         """The block of a node; a backward node stands in that of the forward node whose gradient it makes."""
@@ -115,38 +109,44 @@ class _Drawer:
     def _label(self, value: int) -> str:
         node = self.graph.nodes[value]
         if value in self.lines:
-            return str(self.lines[value][0].name).rsplit(".", 1)[-1]
+            return self.lines[value][0].name.own
         return str(dict(node.attributes).get("name") or node.attribute("path").rsplit("/", 1)[-1])
 
-    def _node(self, value: int, id: str, parent: str, label: str, gradient: Sequence[Equation]) -> Node:
+    def _node(self, id: str, values: Sequence[int]) -> Node:
+        """The node of a value and of its equals in later copies. Their figures are added up; what is written is the first's."""
+        value, times = values[0], len(values)
         node, lines = self.graph.nodes[value], self.lines.get(value, [])
         return Node(
             id,
-            label,
-            parent,
+            self._label(value),
+            self.fold.path(self.blocks[value]),
             node.op if node.op in ("input", "weight") else node.origin.role,
             value,
             node.shape,
             numbers(node, self.sizes),
+            times,
             line=place_text(node),
             equations=tuple(_equation(e) for e in lines),
-            gradient=tuple(_equation(e) for e in gradient),
-            parameters=(product(node.axes).evaluate(self.sizes) or 0) if node.op == "weight" else 0,
-            flops=self._flops(value),
-            nbytes=nbytes(node, self.sizes),
-            seconds=self.seconds.get(value, 0.0),
+            gradient=tuple(_equation(e) for e in self.gradients.get(value, ())),
+            parameters=times * (product(node.axes).evaluate(self.sizes) or 0) if node.op == "weight" else 0,
+            flops=self._flops(values),
+            nbytes=times * nbytes(node, self.sizes),
+            copies=self.copies.of_node(id),
+            seconds=sum(self.seconds.get(v, 0.0) for v in values),
         )
 
-    def _again(self, value: int, id: str) -> Node:
-        """The figures of a later copy: those of the first one, but for what is written inside of it."""
-        first = self.firsts[id]
-        same = self._inside(value) == self._inside(first.order)
-        return replace(first, flops=first.flops if same else self._flops(value), seconds=self.seconds.get(value, 0.0))
+    def _flops(self, values: Sequence[int]) -> int:
+        """The operations of some values. Those of equal copies are worked out once, but what is written inside may differ."""
+        known: dict[tuple[str, ...], int] = {}
+        total = 0
+        for value in values:
+            ops = tuple([self.graph.nodes[v].op for e in self.lines.get(value, ()) for v in e.inside])
+            if ops not in known:
+                known[ops] = self._flops_of(value)
+            total += known[ops]
+        return total
 
-    def _inside(self, value: int) -> list[str]:
-        return [self.graph.nodes[v].op for e in self.lines.get(value, ()) for v in e.inside]
-
-    def _flops(self, value: int) -> int:
+    def _flops_of(self, value: int) -> int:
         nodes = (self.graph.nodes[v] for e in self.lines.get(value, ()) for v in e.inside)
         return sum(operations(node).evaluate(self.sizes) or 0 for node in nodes)
 
@@ -156,8 +156,8 @@ class _Drawer:
         for target, lines in self.lines.items():
             for source in (v for e in lines for v in e.reads):
                 ends = (self.ids[source], self.ids[target])
-                blocks, shape = (self.blocks[source], self.blocks[target]), self.graph.nodes[source].shape
-                self.copies.edge(ends, *blocks, shape, aside=source in lengths)
+                blocks = self.blocks[source], self.blocks[target]
+                self.copies.edge(ends, *blocks, self.graph.nodes[source], aside=source in lengths)
         return self.copies.drawn()
 
     def _lengths(self) -> frozenset[int]:

@@ -36,8 +36,13 @@ class Name:
     base: str
     adjoint: bool = False
 
+    @property
+    def own(self) -> str:
+        """Without its path."""
+        return f"d{self.base}" if self.adjoint else self.base
+
     def __str__(self) -> str:
-        return ".".join([*self.path, f"d{self.base}" if self.adjoint else self.base])
+        return ".".join([*self.path, self.own])
 
 
 @record

@@ -55,8 +55,11 @@ class Size:
         left, right = _without_common(self, other)
         if right == ONE:
             return left
-        _QUOTIENTS[f"({left}/{right})"] = left, right
-        return Size.symbol(f"({left}/{right})")
+        above = left.text if len(left.terms) == 1 else f"({left})"
+        below = right.text if right.is_single else f"({right})"
+        name = f"({above}/{below})"
+        _QUOTIENTS[name] = left, right
+        return Size.symbol(name)
 
     def floor_divide(self, by: int) -> Size:
         """The quotient rounded down, for all whole numbers that the symbols may stand for.
@@ -104,6 +107,12 @@ class Size:
     def constant(self) -> int | None:
         """The number where no symbol is left, else None."""
         return sum(c for _, c in self.terms) if not self.symbols else None
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it is one symbol or one number."""
+        [monomial, coefficient] = self.terms[0] if len(self.terms) == 1 else ((), 0)
+        return len(self.terms) < 2 and (not monomial or (len(monomial) == 1 and coefficient == 1))
 
     @cached_property
     def text(self) -> str:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from archspec.diagnostics import ArchError, Diagnostic, Span, did_you_mean
+from archspec.diagnostics import ArchError, Diagnostic, Span
 from archspec.frontend import syntax
 from archspec.ir.build import Loops, Term
 from archspec.ir.graph import BOOL, FLOAT, INT
-from archspec.ir.sizes import Axis, shape_text
+from archspec.ir.sizes import Axis
 from archspec.lower import arithmetic
 from archspec.lower.align import combine
 from archspec.lower.lengths import length_of, valid_along
 from archspec.lower.masks import reduce_masked
 from archspec.lower.scope import Scope, axis_of, check_rank
-from archspec.lower.structure import STRUCTURE
+from archspec.lower.structure import STRUCTURE, no_such_axis
 from archspec.lower.values import Builtin, Num, Tensor, Truth, Value, kind_of
 from archspec.ops import OPS
 from archspec.records import replace
@@ -120,12 +120,7 @@ def _reduced_loops(function: Builtin, axes: Sequence[Axis], span: Span, scope: S
             hint = "give a subscript of that index to what is reduced, or leave the bracket out"
             raise ArchError(Diagnostic("S08", message, span, hints=(hint,)))
         if len(matches) != 1:
-            message = f"`{function.name}` over {axis}: {shape_text(axes)} has no axis `{axis}`"
-            hints = did_you_mean(str(axis), map(str, axes))
-            if matches:
-                message = f"`{function.name}` over {axis}: {shape_text(axes)} has that axis {len(matches)} times"
-                hints = ("the name does not say which is meant",)
-            raise ArchError(Diagnostic("S08", message, span, hints=hints))
+            raise no_such_axis(function.name, axis, axes, span, scope)
         found += matches
     if len(set(found)) != len(found):
         raise ArchError(Diagnostic("S08", f"`{function.name}` names an axis twice", span))

@@ -57,12 +57,27 @@ def axis_at(name: str, number: Num, axes: Sequence[Axis], span: Span, scope: Sco
     matches = [i for i, a in enumerate(axes) if a == axis]
     if len(matches) == 1:
         return matches[0]
+    raise no_such_axis(name, axis, axes, span, scope)
+
+
+def no_such_axis(name: str, axis: Axis, axes: Sequence[Axis], span: Span, scope: Scope) -> ArchError:
+    """The error for an axis in a bracket that a tensor lacks, or has several times."""
+    count = axes.count(axis)
+    if count:
+        message = f"`{name}` over {axis}: {shape_text(axes)} has that axis {count} times"
+        return ArchError(Diagnostic("S08", message, span, hints=("the name does not say which is meant",)))
     message = f"`{name}` over {axis}: {shape_text(axes)} has no axis `{axis}`"
-    hints = did_you_mean(str(axis), map(str, axes))
-    if matches:
-        message = f"`{name}` over {axis}: {shape_text(axes)} has that axis {len(matches)} times"
-        hints = ("the name does not say which is meant",)
-    raise ArchError(Diagnostic("S08", message, span, hints=hints))
+    return ArchError(
+        Diagnostic("S08", message, span, hints=_of_that_size(axis, axes, scope) or did_you_mean(str(axis), map(str, axes)))
+    )
+
+
+def _of_that_size(axis: Axis, axes: Sequence[Axis], scope: Scope) -> tuple[str, ...]:
+    """What the axes are called whose size was given instead of their name."""
+    sizes = scope.builder.sizes
+    number = axis.size.constant
+    names = [f"`{a}`" for a in axes if number is not None and a.size.evaluate(sizes) == number]
+    return (f"an axis goes by its name, and of size {number} is {' and '.join(dict.fromkeys(names))}",) if names else ()
 
 
 def _refuse_ragged(name: str, axis: Axis, span: Span, scope: Scope) -> None:

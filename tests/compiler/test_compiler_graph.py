@@ -44,6 +44,8 @@ def test_division_is_exact_or_a_symbol() -> None:
     h = Size.symbol("H")
     assert (h * Size.number(4)).divide(Size.number(4)) == h
     assert str(h.divide(Size.symbol("N"))) == "(H/N)"
+    assert str((h.divide(Size.number(2)) - Size.number(4)).divide(Size.number(2))) == "(((H/2)-4)/2)"
+    assert str((h * Size.number(3)).divide(Size.symbol("N") * Size.number(2))) == "(3*H/(2*N))"
 
 
 @settings(max_examples=60, deadline=None)

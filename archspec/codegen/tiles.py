@@ -52,6 +52,7 @@ class Primitives(NamedTuple):
     pack_right: Any
     pack_left: Any
     pack_left_at: Any
+    prefetch: Any
     MR: int
     NR: int
 
@@ -75,6 +76,8 @@ def primitives(dtype: str, shape: TileShape) -> Primitives:
         block[p*MR + r] = left[r*row_stride + p*k_stride] for r < rows, 0 beyond; tile reads it with strides 1 and MR.
     pack_left_at(left, rows_at, steps_at, block, k, rows)
         the same for a left side that is walked by tables; what lies beyond the last row is of no meaning.
+    prefetch(row)
+        asks for row[0] .. row[NR - 1] to be near when they are read.
     """
     return Primitives(
         tile=tile_intrinsic("tile", dtype, shape),
@@ -84,6 +87,7 @@ def primitives(dtype: str, shape: TileShape) -> Primitives:
         pack_right=pack_right_intrinsic(dtype, shape),
         pack_left=pack_left_intrinsic(dtype, shape),
         pack_left_at=pack_left_at_intrinsic(dtype, shape),
+        prefetch=prefetch_intrinsic(dtype, shape),
         MR=shape.rows,
         NR=shape.columns,
     )
@@ -97,6 +101,25 @@ def at(typing: Any, pointer: Any, offset: Any) -> Any:
         return builder.gep(arguments[0], [arguments[1]])
 
     return pointer(pointer, types.int64), emit
+
+
+LINE = 64  # bytes that come from memory at once
+
+
+def prefetch_intrinsic(dtype: str, shape: TileShape) -> Any:
+    @intrinsic
+    def prefetch(typing, row):  # type: ignore[no-untyped-def]
+        number = Number(dtype)
+
+        def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
+            e = Emitter(builder, number)
+            for first in range(0, shape.columns, LINE // number.nbytes):
+                e.prefetch(e.shifted(arguments[0], INDEX(first)))
+            return context.get_dummy_value()
+
+        return types.void(number.numba_pointer), emit
+
+    return prefetch
 
 
 def tile_intrinsic(what: str, dtype: str, shape: TileShape) -> Any:

@@ -33,6 +33,7 @@ RESERVED = frozenset(
         "fence",
         "room",
         "laid",
+        "prefetch",
         "turns",
     }
     | {"floor", "exp", "expm1", "log", "log1p", "sigmoid", "tanh", "erf", "sin", "cos", "power", "cuda", "args", "numba"}

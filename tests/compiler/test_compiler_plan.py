@@ -154,6 +154,21 @@ def _kinds(body) -> set[str]:
     return found.union(*(_kinds(inner) for s in body for inner in bodies(s)))
 
 
+@pytest.mark.parametrize(("steps", "prefetches"), [(256, True), (255, False)])
+def test_what_is_added_to_long_sums_is_fetched_while_these_are_made(steps: int, prefetches: bool) -> None:
+    """A tile of few steps is done before it would be there; what all rows share, the bias, is near."""
+    text = f"""
+dim B, D = {steps}, H = 32
+model m(x[B,D], other[B,H]) -> z[B,H] {{
+  z = (x |> linear(H)) + other
+}}
+"""
+    [kernel] = plan_of(text, {}).kernels
+    source = kernel_source(kernel, "f4", tile_shape("f4", AVX512))
+    found = [line.strip() for line in source.split("\n") if "prefetch" in line]
+    assert found == (["prefetch(at(other, m*32 + first))"] if prefetches else [])
+
+
 RECURRENT = """
 let H = 8
 dim B, T, F

@@ -80,6 +80,7 @@ def _products(shape: TileShape) -> dict[str, Any]:
 
     made = {"pack_right": pack_right, "pack_left": pack_left, "tile": tile, "tile_onto": tile_onto}
     made |= {"tile_at": tile_at, "tile_at_onto": tile_at_onto, "pack_left_at": pack_left_at}
+    made |= {"prefetch": lambda row: None}
     return {"NR": shape.columns, "MR": shape.rows, **made}
 
 

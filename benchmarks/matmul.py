@@ -116,9 +116,9 @@ def reference_kernel(product: str, dtype: str, M: int, K: int, N: int, cut: Bloc
                                     for r in range(rows):
                                         for t in range(columns):
                                             acc[r * NR + t] = h[(i + r) * N + j + t]
-                                    tile_onto(a, A_ROW, A_K, b, b_k, depth, acc, rows, columns)
+                                    tile_onto(a, A_ROW, A_K, b, b_k, depth, acc, NR, rows, columns)
                                 else:
-                                    tile(a, A_ROW, A_K, b, b_k, depth, acc, rows, columns)
+                                    tile(a, A_ROW, A_K, b, b_k, depth, acc, NR, rows, columns)
                                 for r in range(rows):
                                     for t in range(columns):
                                         h[(i + r) * N + j + t] = acc[r * NR + t]
@@ -323,7 +323,7 @@ def tile_alone(dtype: str, shape: TileShape, K: int, rounds: int) -> float:
 
     def kernel(left, right, h, scratch, M, K, thread, threads):
         for i in range(0, M, MR):
-            tile(at(left, i * K), K, 1, right, NR, K, scratch, MR, NR)
+            tile(at(left, i * K), K, 1, right, NR, K, scratch, NR, MR, NR)
 
     M = 48 // MR * MR
     compiled = compile_kernel(Kernel(kernel, MR * NR), dtype)

@@ -25,6 +25,8 @@ class Cut:
     `depth`       steps of the sum at a time; None takes all of them at once
     `in_place`    whole panels of the right side are always read where they lie
     `never_packed_below`  panels are packed for more rows of tiles than these
+    `many_tiles`  threads share whole rows of tiles where each has so many: few would be uneven, and the panels that each
+                  thread packs for itself must pay
     `pack_left`   a block of the left side is packed before the panels pass
     `sums_at`, `packed_at`   where the sums of a tile and the packed block lie, after the panel
     """
@@ -33,13 +35,14 @@ class Cut:
     depth: int | None
     in_place: bool
     never_packed_below: int
+    many_tiles: int
     pack_left: bool
     sums_at: Size
     packed_at: Size
     scratch: Size
 
 
-OPEN_SUM = 2048  # steps that a sum of open length is taken to have
+OPEN_SUM = 8192  # steps that a sum of open length is taken to have: those of a weight gradient, over batch and places
 
 
 def cut_of(product: k.Product, precision: str, shape: TileShape, length: Size | None = None) -> Cut:
@@ -65,6 +68,7 @@ def cut_of(product: k.Product, precision: str, shape: TileShape, length: Size | 
         wanted.depth if deep else None,
         wanted.right_in_place,
         few,
+        16 if wanted.right_in_place else 32,
         wanted.pack_left,
         panel,
         packed_at,

@@ -34,7 +34,7 @@ class Primitive:
     def parameters(self) -> str:
         """A letter for each: p a pointer to elements, t a table of int64, i an index."""
         left = "ptt" if "_at" in self.what else "pii"
-        return f"{left}pii" if self.what.startswith("pack") else f"{left}piipii"
+        return f"{left}pii" if self.what.startswith("pack") else f"{left}piipiii"
 
 
 @record

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from archspec.codegen.cuts import Cut, cut_of
+from archspec.codegen.cuts import cut_of
+from archspec.codegen.product_loops import ProductLoops
 from archspec.codegen.shapes import TileShape
 from archspec.codegen.words import (
     bracketed,
@@ -24,13 +25,11 @@ from archspec.codegen.words import (
     size_text,
     times_text,
 )
-from archspec.ir.sizes import ONE
 from archspec.ops import OPS
 from archspec.ops.reductions import IDENTITY
 from archspec.plan import kernel as k
 
 INDENT = "    "
-WORTH_PREFETCHING = 256  # steps of a sum: with 128 the cell of an LSTM takes as long with as without, with 256 a seventh less
 DTYPES = {
     "f4": {"float": "float32", "int": "int64", "bool": "bool"},
     "f8": {"float": "float64", "int": "int64", "bool": "bool"},
@@ -52,7 +51,7 @@ class _Printer:
 
     def source(self) -> str:
         self._head()
-        self._body(self.kernel.body)
+        self.body(self.kernel.body)
         return "\n".join(self.lines) + "\n"
 
     def line(self, text: str) -> None:
@@ -77,7 +76,7 @@ class _Printer:
 
     # --- statements -------------------------------------------------------------------------------------------
 
-    def _body(self, statements: Iterable[k.Statement]) -> None:
+    def body(self, statements: Iterable[k.Statement]) -> None:
         statements = tuple(statements)
         uses = _uses(statements)
         for statement in statements:
@@ -140,7 +139,7 @@ class _Printer:
     def _when(self, s: k.When) -> None:
         self.line(f"if {s.start} <= {s.name} < {s.start} + {s.count}:")
         with _Nested(self):
-            self._body(s.body)
+            self.body(s.body)
 
     def _store(self, s: k.Store) -> None:
         value = self._scalar(s.value)
@@ -176,7 +175,7 @@ class _Printer:
         else:
             self.line(f"{s.name} = {OPS[s.op].scalar.format(s.name, value)}")
 
-    def _split(self, s: k.Split) -> None:
+    def split(self, s: k.Split) -> None:
         rest = s.of
         for name, extent in zip(reversed(s.names[1:]), reversed(s.extents[1:]), strict=True):
             self.line(f"{name} = ({rest}) % {divisor_text(extent)}")
@@ -190,14 +189,14 @@ class _Printer:
             with _Nested(self, shared=True):
                 if any(isinstance(inner, k.For) and inner.kind == "serial" for inner in s.body):
                     self.line("fence()")
-                self._body(s.body)
+                self.body(s.body)
         else:
             turns = "written_out" if s.kind == "written out" else "range"
             self.line(f"for {s.variable} in {turns}({extent}):")
             with _Nested(self):
                 if s.kind == "row" and any(isinstance(inner, k.For) and inner.kind == "serial" for inner in s.body):
                     self.line("fence()")
-                self._body(s.body)
+                self.body(s.body)
 
     def _blocks(self, s: k.Blocks) -> None:
         extent = size_text(s.extent)
@@ -211,12 +210,12 @@ class _Printer:
                 self.inlined[s.count] = str(min(points, s.block))
             else:
                 self.line(f"{s.count} = min({s.block}, {extent} - {s.start})")
-            self._body(s.body)
+            self.body(s.body)
 
     def _within(self, s: k.Within) -> None:
         self.line(f"for {s.variable} in range({self.inlined.get(s.count, s.count)}):")
         with _Nested(self):
-            self._body(s.body)
+            self.body(s.body)
 
     def _pack(self, s: k.Pack) -> None:
         """The panels of all batches shared among the threads."""
@@ -230,179 +229,19 @@ class _Printer:
                 if batch != "1":
                     self.line(f"{s.batch[0]} = turn // panels")
                 if s.batch_split is not None:
-                    self._split(s.batch_split)
+                    self.split(s.batch_split)
                 self.line(f"first = {'turn' if batch == '1' else 'turn % panels'} * NR")
                 right = joined(offset_text(s.right_offset), times_text("first", s.right_strides[1]))
                 strides = ", ".join(size_text(x) for x in s.right_strides)
                 place = f"at({s.ahead.laid}, turn*NR*{bracketed(depth)})"
                 self.line(f"pack_right(at({s.right}, {right}), {strides}, {place}, {depth}, min(NR, {columns} - first))")
 
-    # --- products -----------------------------------------------------------------------------------------------
-
     def _product(self, s: k.Product) -> None:
-        """Tiles shared among the threads in the order batch, block of rows, panel of columns, row of tiles.
+        ProductLoops(self, s, cut_of(s, self.precision, self.shape)).write()
 
-        The loops are those of `reference_kernel` in benchmarks/matmul.py, cut as `blocking` says: a block of the left side
-        stays near while all panels pass; the right side is read where it lies or packed, panel by panel.
-        """
-        cut = cut_of(s, self.precision, self.shape)
-        batch, m, n = (size_text(x) for x in (s.batch[1], s.m[1], s.n[1]))
-        self.line(f"panels = ({n} + NR - 1) // NR")
-        self.line(f"tiles = ({m} + MR - 1) // MR")
-        if batch == "1":
-            self.line(f"low, high = {share_text('tiles * panels', 0)}, {share_text('tiles * panels', 1)}")
-            self._blocks_of_rows(s, cut, m, n)
-            return
-        self.line("work = tiles * panels")
-        whole = f"{factor_text(s.batch[1])} * work"
-        self.line(f"begin, end = {share_text(whole, 0)}, {share_text(whole, 1)}")
-        self.line(f"for {s.batch[0]} in range(begin // work, (end + work - 1) // work):")
-        with _Nested(self, shared=True):
-            if s.batch_split is not None:
-                self._split(s.batch_split)
-            self.line(f"low, high = max(begin - {s.batch[0]}*work, 0), min(end - {s.batch[0]}*work, work)")
-            self._blocks_of_rows(s, cut, m, n)
-
-    def _blocks_of_rows(self, s: k.Product, cut: Cut, m: str, n: str) -> None:
-        step = f"min({cut.tiles}, (tiles + threads - 1) // threads)" if cut.pack_left else f"{cut.tiles}"
-        self.line(f"for block in range(0, tiles, {step}):")
-        with _Nested(self, shared=True):
-            self.line(f"height = min({step}, tiles - block)")
-            self.line("if block*panels < high and low < (block + height)*panels:")
-            with _Nested(self):
-                if cut.depth is None:
-                    self._panels(s, cut, m, n, size_text(s.k))
-                    return
-                self.line(f"for p in range(0, {size_text(s.k)}, {cut.depth}):")
-                with _Nested(self):
-                    self.line(f"depth = min({cut.depth}, {size_text(s.k)} - p)")
-                    self._panels(s, cut, m, n, "depth")
-
-    def _panels(self, s: k.Product, cut: Cut, m: str, n: str, depth: str) -> None:
-        packed = f"own + {size_text(cut.packed_at)}"
-        if cut.pack_left:
-            self.line("for tile_row in range(block, block + height):")
-            with _Nested(self):
-                place = f"at({s.scratch}, {packed} + (tile_row - block)*MR*{bracketed(depth)})"
-                pack = "pack_left" if s.left_tables is None else "pack_left_at"
-                self.line(f"{pack}({self._left_side(s, cut)}, {place}, {depth}, min(MR, {m} - tile_row*MR))")
-        self.line("for panel in range(panels):")
-        with _Nested(self):
-            self.line("first = panel*NR")
-            self.line(f"columns = min(NR, {n} - first)")
-            self.line("start = block*panels + panel*height")
-            self.line("top, bottom = max(low - start, 0), min(high - start, height)")
-            self.line("if top < bottom:")
-            with _Nested(self):
-                if s.ahead is None:
-                    self._right(s, cut, depth)
-                else:
-                    self._right_ahead(s, s.ahead, cut, depth)
-                self.line("for tile_row in range(block + top, block + bottom):")
-                with _Nested(self):
-                    self._tile(s, cut, m, depth, packed)
-
-    def _right_ahead(self, s: k.Product, ahead: k.Ahead, cut: Cut, depth: str) -> None:
-        """The panel that was laid out before the loop, or what else is read."""
-        batch = "" if size_text(s.batch[1]) == "1" else f"{s.batch[0]}*panels + "
-        panel = f"({batch}panel)" if batch else "panel"
-        within = "" if cut.depth is None else " + p*NR"
-        self.line(f"if {ahead.turns} >= {k.LEAST_TURNS}:")
-        with _Nested(self):
-            self.line(f"b, b_k = at({ahead.laid}, {panel}*NR*{bracketed(size_text(s.k))}{within}), NR")
-        self.line("else:")
-        with _Nested(self):
-            self._right(s, cut, depth)
-
-    def _right(self, s: k.Product, cut: Cut, depth: str) -> None:
-        """Where the panel of the right side is read: in place, or packed for this thread."""
-        k_stride, n_stride = (size_text(x) for x in s.right_strides)
-        right = joined(offset_text(s.right_offset), times_text("first", s.right_strides[1]))
-        if cut.depth is not None:
-            right = joined(right, times_text("p", s.right_strides[0]))
-        pack = f"pack_right(at({s.right}, {right}), {k_stride}, {n_stride}, at({s.scratch}, own), {depth}, columns)"
-        if cut.never_packed_below == 0:
-            self.line(pack)
-            self.line(f"b, b_k = at({s.scratch}, own), NR")
-            return
-        self.line(f"b, b_k = at({s.right}, {right}), {k_stride}")
-        few = "" if cut.in_place else f" or bottom - top > {cut.never_packed_below}"
-        self.line(f"if columns < NR{few}:")
-        with _Nested(self):
-            self.line(pack)
-            self.line(f"b, b_k = at({s.scratch}, own), NR")
-
-    def _left_side(self, s: k.Product, cut: Cut) -> str:
-        """Where a row of tiles of the left side begins, and how it is walked: by two strides or two tables."""
-        if s.left_tables is not None:
-            rows, steps = s.left_tables
-            steps = steps if cut.depth is None else f"at({steps}, p)"
-            return f"at({s.left}, {offset_text(s.left_offset)}), at({rows}, tile_row*MR), {steps}"
-        m_stride, k_stride = s.left_strides
-        left = joined(offset_text(s.left_offset), f"tile_row*MR*{factor_text(m_stride)}")
-        left = left if cut.depth is None else joined(left, times_text("p", k_stride))
-        return f"at({s.left}, {left}), {size_text(m_stride)}, {size_text(k_stride)}"
-
-    def _tile(self, s: k.Product, cut: Cut, m: str, depth: str, packed: str) -> None:
-        acc = f"own + {size_text(cut.sums_at)}"
-        self.line(f"rows = min(MR, {m} - tile_row*MR)")
-        tile = "tile" if s.left_tables is None or cut.pack_left else "tile_at"
-        a = self._left_side(s, cut)
-        if cut.pack_left:
-            a = f"at({s.scratch}, {packed} + (tile_row - block)*MR*{bracketed(depth)}), 1, MR"
-        call = f"({a}, b, b_k, {depth}, at({s.scratch}, {acc}), rows, columns)"
-        if cut.depth is None:
-            self._prefetch(s)
-            self.line(f"{tile}{call}")
-        else:
-            self.line("if p > 0:")
-            with _Nested(self):
-                self._elements(s, acc, load=True)
-                self.line(f"{tile}_onto{call}")
-            self.line("else:")
-            with _Nested(self):
-                self.line(f"{tile}{call}")
-        self._elements(s, acc, load=False)
-
-    def _prefetch(self, s: k.Product) -> None:
-        """What maps on the sums read beside them is on its way while the tile computes, where that takes long enough."""
-        if (s.k.constant or WORTH_PREFETCHING) < WORTH_PREFETCHING:
-            return
-        counters = {s.m[0], *(s.m_split.names if s.m_split is not None else ())}
-        rows = [x for x in s.element if isinstance(x, k.Load) and counters & {name for name, _ in x.offset.terms}]
-        rows = [x for x in rows if dict(x.offset.terms).get(s.n[0]) == ONE and x.dtype == "float"]
-        if not rows:
-            return
-        self.line("for r in range(rows):")
-        with _Nested(self):
-            self.line(f"{s.m[0]} = tile_row*MR + r")
-            if s.m_split is not None:
-                self._split(s.m_split)
-            for x in rows:
-                others = tuple((name, size) for name, size in x.offset.terms if name != s.n[0])
-                self.line(f"prefetch(at({x.parameter}, {joined(offset_text(k.Offset(others)), 'first')}))")
-
-    def _elements(self, s: k.Product, acc: str, load: bool) -> None:
-        """The maps on the sums of a tile; with `load` the sums so far are fetched from where they were stored."""
-        self.line("for r in range(rows):")
-        with _Nested(self):
-            self.line(f"{s.m[0]} = tile_row*MR + r")
-            if s.m_split is not None:
-                self._split(s.m_split)
-            self._body(s.row)
-            self.line(f"sums = {acc} + r*NR")
-            self.line("for t in range(columns):")
-            with _Nested(self):
-                self.line(f"{s.n[0]} = first + t")
-                if s.n_split is not None:
-                    self._split(s.n_split)
-                if load:
-                    store = s.element[0]
-                    assert isinstance(store, k.Store)
-                    self.line(f"{s.scratch}[sums + t] = {store.parameter}[{offset_text(store.offset)}]")
-                else:
-                    self.line(f"{s.total} = {s.scratch}[sums + t]")
-                    self._body(s.element)
+    def nested(self, shared: bool = False) -> _Nested:
+        """One step further in; `shared` where the threads share the turns already."""
+        return _Nested(self, shared)
 
 
 class _Nested:
@@ -434,7 +273,7 @@ _PRINTERS: dict[type, Callable[[_Printer, Any], None]] = {
     k.Draw: _Printer._draw,
     k.Start: _Printer._start,
     k.Accumulate: _Printer._accumulate,
-    k.Split: _Printer._split,
+    k.Split: _Printer.split,
     k.For: _Printer._for,
     k.Blocks: _Printer._blocks,
     k.Within: _Printer._within,

@@ -10,7 +10,7 @@ is MR rows of the left side against one panel, its MR*NR sums held in vector reg
     pack_right(at(W, j), N, 1, panel, K, columns)                      # panel[p*NR + t] = W[p, j + t], 0 beyond N
     for i in range(0, M, MR):
         rows = min(MR, M - i)
-        tile(at(x, i*K), K, 1, panel, NR, K, acc, rows, columns)       # acc[r*NR + t] = sum of x[i + r, p] * W[p, j + t]
+        tile(at(x, i*K), K, 1, panel, NR, K, acc, NR, rows, columns)   # acc[r*NR + t] = sum of x[i + r, p] * W[p, j + t]
         ...                                                            # the epilogue: plain loops over acc
 
 Pointers are `types.CPointer(float32 | float64)`; offsets and strides count elements. Each primitive is an LLVM function
@@ -53,6 +53,7 @@ class Primitives(NamedTuple):
     pack_left: Any
     pack_left_at: Any
     prefetch: Any
+    prefetch_to_write: Any
     MR: int
     NR: int
 
@@ -61,9 +62,10 @@ class Primitives(NamedTuple):
 def primitives(dtype: str, shape: TileShape) -> Primitives:
     """The functions that emitted code calls for one element type and tile shape.
 
-    tile(left, row_stride, k_stride, right, right_stride, k, acc, rows, columns)
-        acc[r*NR + t] = sum over p < k of left[r*row_stride + p*k_stride] * right[p*right_stride + t]
-        for r < rows and t < columns; 1 <= rows <= MR, 1 <= columns <= NR, k >= 0. The rest of acc is of no meaning.
+    tile(left, row_stride, k_stride, right, right_stride, k, acc, acc_stride, rows, columns)
+        acc[r*acc_stride + t] = sum over p < k of left[r*row_stride + p*k_stride] * right[p*right_stride + t]
+        for r < rows and t < columns; 1 <= rows <= MR, 1 <= columns <= NR, k >= 0. The rest of acc, up to MR rows and NR
+        columns, is of no meaning: acc is a room of that size, or the result itself where the tile is whole.
         The left side is not read beyond its last row. The right side is read up to NR columns wide: it is a packed panel
         (right_stride NR), or a matrix where it lies if `columns` is NR.
     tile_onto(...)
@@ -76,8 +78,8 @@ def primitives(dtype: str, shape: TileShape) -> Primitives:
         block[p*MR + r] = left[r*row_stride + p*k_stride] for r < rows, 0 beyond; tile reads it with strides 1 and MR.
     pack_left_at(left, rows_at, steps_at, block, k, rows)
         the same for a left side that is walked by tables; what lies beyond the last row is of no meaning.
-    prefetch(row)
-        asks for row[0] .. row[NR - 1] to be near when they are read.
+    prefetch(row), prefetch_to_write(row)
+        asks for row[0] .. row[NR - 1] to be near when they are read, or written.
     """
     return Primitives(
         tile=tile_intrinsic("tile", dtype, shape),
@@ -88,6 +90,7 @@ def primitives(dtype: str, shape: TileShape) -> Primitives:
         pack_left=pack_left_intrinsic(dtype, shape),
         pack_left_at=pack_left_at_intrinsic(dtype, shape),
         prefetch=prefetch_intrinsic(dtype, shape),
+        prefetch_to_write=prefetch_intrinsic(dtype, shape, to_write=True),
         MR=shape.rows,
         NR=shape.columns,
     )
@@ -106,7 +109,7 @@ def at(typing: Any, pointer: Any, offset: Any) -> Any:
 LINE = 64  # bytes that come from memory at once
 
 
-def prefetch_intrinsic(dtype: str, shape: TileShape) -> Any:
+def prefetch_intrinsic(dtype: str, shape: TileShape, to_write: bool = False) -> Any:
     @intrinsic
     def prefetch(typing, row):  # type: ignore[no-untyped-def]
         number = Number(dtype)
@@ -114,7 +117,7 @@ def prefetch_intrinsic(dtype: str, shape: TileShape) -> Any:
         def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
             e = Emitter(builder, number)
             for first in range(0, shape.columns, LINE // number.nbytes):
-                e.prefetch(e.shifted(arguments[0], INDEX(first)))
+                e.prefetch(e.shifted(arguments[0], INDEX(first)), to_write)
             return context.get_dummy_value()
 
         return types.void(number.numba_pointer), emit
@@ -124,7 +127,7 @@ def prefetch_intrinsic(dtype: str, shape: TileShape) -> Any:
 
 def tile_intrinsic(what: str, dtype: str, shape: TileShape) -> Any:
     @intrinsic(prefer_literal=True)
-    def tile(typing, left, rows_by, steps_by, right, right_stride, k, acc, rows, columns):  # type: ignore[no-untyped-def]
+    def tile(typing, left, rows_by, steps_by, right, right_stride, k, acc, acc_stride, rows, columns):  # type: ignore[no-untyped-def]
         packed = getattr(right_stride, "literal_value", None) == shape.columns
         primitive = Primitive(what, dtype, shape, packed, is_one(steps_by))
         return call_of(primitive, {2: steps_by, 4: right_stride})
@@ -216,11 +219,11 @@ def define(module: ir.Module, primitive: Primitive) -> ir.Function:
         packing = Packing(shape.rows, shape.lanes, left, k_stride, row_stride, *others)
         emit_pack(e, packing, primitive.across, primitive.along)
     else:
-        left, rows_by, steps_by, right, right_stride, *others, rows, columns = function.args
+        left, rows_by, steps_by, right, right_stride, k, acc, acc_stride, rows, columns = function.args
         steps_by = INDEX(1) if primitive.along else steps_by
         right_stride = INDEX(shape.columns) if primitive.across else right_stride
-        operands = (left, rows_by, steps_by, right, right_stride, *others)
-        emit_cuts(e, shape.cuts, Sums(shape.columns, primitive.what.endswith("onto"), *operands), rows, columns)
+        operands = (left, rows_by, steps_by, right, right_stride, k, acc, acc_stride)
+        emit_cuts(e, shape.cuts, Sums(primitive.what.endswith("onto"), *operands), rows, columns)
     e.builder.ret_void()
     return function
 
@@ -235,7 +238,6 @@ class Sums:
     `rows` and `steps` are strides or tables.
     """
 
-    acc_stride: int
     onto: bool
     left: Value
     rows: Value
@@ -244,6 +246,7 @@ class Sums:
     right_stride: Value
     k: Value
     acc: Value
+    acc_stride: Value
 
 
 def emit_cuts(e: Emitter, cuts: Sequence[TileShape], sums: Sums, rows: Value, columns: Value) -> None:
@@ -264,7 +267,8 @@ def emit_sums(e: Emitter, cut: TileShape, sums: Sums, rows: Value) -> None:
     """The sums of one cut, in registers for all k; a row beyond the last valid one reads the last again."""
     last = e.builder.sub(rows, INDEX(1))
     lefts = [e.shifted(sums.left, e.walked(sums.rows, e.smaller(INDEX(r), last))) for r in range(cut.rows)]
-    places = [r * sums.acc_stride + v * cut.lanes for r in range(cut.rows) for v in range(cut.vectors)]
+    starts = [e.shifted(sums.acc, e.times(INDEX(r), sums.acc_stride)) for r in range(cut.rows)]
+    places = [e.shifted(start, INDEX(v * cut.lanes)) for start in starts for v in range(cut.vectors)]
     multiply_add = e.multiply_add(cut)
 
     def step(p: Value, totals: list[Value]) -> list[Value]:
@@ -276,6 +280,6 @@ def emit_sums(e: Emitter, cut: TileShape, sums: Sums, rows: Value) -> None:
         return [multiply_add(value, right, total) for (value, right), total in zip(pairs, totals, strict=True)]
 
     zero = e.number.vector(cut.lanes)([0.0] * cut.lanes)
-    initial = [e.load(cut.lanes, e.shifted(sums.acc, INDEX(place))) if sums.onto else zero for place in places]
+    initial = [e.load(cut.lanes, place) if sums.onto else zero for place in places]
     for place, total in zip(places, e.fold(sums.k, initial, step), strict=True):
-        e.store(total, e.shifted(sums.acc, INDEX(place)))
+        e.store(total, place)

@@ -34,6 +34,7 @@ RESERVED = frozenset(
         "room",
         "laid",
         "prefetch",
+        "prefetch_to_write",
         "turns",
     }
     | {"floor", "exp", "expm1", "log", "log1p", "sigmoid", "tanh", "erf", "sin", "cos", "power", "cuda", "args", "numba"}
@@ -54,7 +55,7 @@ EMITTED = frozenset({"block", "blocks"})
 AROUND_PRODUCTS = frozenset(
     (
         "panels tiles work begin end turn low high block height p depth panel start top bottom b b_k tile_row first columns "
-        "rows sums r t"
+        "rows sums r t above below done"
     ).split(),
 )
 TEMPORARY = re.compile(r"t\d+")

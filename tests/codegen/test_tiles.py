@@ -39,8 +39,10 @@ every_shape = pytest.mark.parametrize(("dtype", "shape"), SHAPES.values(), ids=S
 def tile(dtype: str, shape: TileShape, onto: bool = False) -> Callable[..., None]:
     chosen = primitives(dtype, shape).tile_onto if onto else primitives(dtype, shape).tile
 
+    width = shape.columns
+
     def code(left, row_stride, k_stride, right, right_stride, k, acc, rows, columns):
-        chosen(at(left, 0), row_stride, k_stride, right, right_stride, k, acc, rows, columns)
+        chosen(at(left, 0), row_stride, k_stride, right, right_stride, k, acc, width, rows, columns)
 
     return c_function(code, dtype, "pii pii pii")
 

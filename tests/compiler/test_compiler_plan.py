@@ -165,7 +165,7 @@ model m(x[B,D], other[B,H]) -> z[B,H] {{
 """
     [kernel] = plan_of(text, {}).kernels
     source = kernel_source(kernel, "f4", tile_shape("f4", AVX512))
-    found = [line.strip() for line in source.split("\n") if "prefetch" in line]
+    found = [line.strip() for line in source.split("\n") if "prefetch(" in line]
     assert found == (["prefetch(at(other, m*32 + first))"] if prefetches else [])
 
 

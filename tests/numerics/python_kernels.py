@@ -44,29 +44,29 @@ def _products(shape: TileShape) -> dict[str, Any]:
             for t in range(shape.columns):
                 panel[p * shape.columns + t] = right[p * k_stride + t * column_stride] if t < columns else 0.0
 
-    def tile(left, row_stride, k_stride, right, right_stride, k, acc, rows, columns):
-        for r in range(rows):
-            for t in range(shape.columns):
-                terms = (left[r * row_stride + p * k_stride] * right[p * right_stride + t] for p in range(k))
-                acc[r * shape.columns + t] = sum(terms, 0.0)
-
-    def tile_onto(left, row_stride, k_stride, right, right_stride, k, acc, rows, columns):
+    def tile(left, row_stride, k_stride, right, right_stride, k, acc, acc_stride, rows, columns):
         for r in range(rows):
             for t in range(columns):
                 terms = (left[r * row_stride + p * k_stride] * right[p * right_stride + t] for p in range(k))
-                acc[r * shape.columns + t] = sum(terms, acc[r * shape.columns + t])
+                acc[r * acc_stride + t] = sum(terms, 0.0)
 
-    def tile_at(left, rows_at, steps_at, right, right_stride, k, acc, rows, columns):
+    def tile_onto(left, row_stride, k_stride, right, right_stride, k, acc, acc_stride, rows, columns):
         for r in range(rows):
-            for t in range(shape.columns):
-                terms = (left[rows_at[r] + steps_at[p]] * right[p * right_stride + t] for p in range(k))
-                acc[r * shape.columns + t] = sum(terms, 0.0)
+            for t in range(columns):
+                terms = (left[r * row_stride + p * k_stride] * right[p * right_stride + t] for p in range(k))
+                acc[r * acc_stride + t] = sum(terms, acc[r * acc_stride + t])
 
-    def tile_at_onto(left, rows_at, steps_at, right, right_stride, k, acc, rows, columns):
+    def tile_at(left, rows_at, steps_at, right, right_stride, k, acc, acc_stride, rows, columns):
         for r in range(rows):
             for t in range(columns):
                 terms = (left[rows_at[r] + steps_at[p]] * right[p * right_stride + t] for p in range(k))
-                acc[r * shape.columns + t] = sum(terms, acc[r * shape.columns + t])
+                acc[r * acc_stride + t] = sum(terms, 0.0)
+
+    def tile_at_onto(left, rows_at, steps_at, right, right_stride, k, acc, acc_stride, rows, columns):
+        for r in range(rows):
+            for t in range(columns):
+                terms = (left[rows_at[r] + steps_at[p]] * right[p * right_stride + t] for p in range(k))
+                acc[r * acc_stride + t] = sum(terms, acc[r * acc_stride + t])
 
     def pack_left(left, row_stride, k_stride, block, k, rows):
         for p in range(k):
@@ -80,7 +80,7 @@ def _products(shape: TileShape) -> dict[str, Any]:
 
     made = {"pack_right": pack_right, "pack_left": pack_left, "tile": tile, "tile_onto": tile_onto}
     made |= {"tile_at": tile_at, "tile_at_onto": tile_at_onto, "pack_left_at": pack_left_at}
-    made |= {"prefetch": lambda row: None}
+    made |= {"prefetch": lambda row: None, "prefetch_to_write": lambda row: None}
     return {"NR": shape.columns, "MR": shape.rows, **made}
 
 

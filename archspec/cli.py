@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed while running, 2 usage, 3 the spec, 4 the data, 130
 from __future__ import annotations
 
 import argparse
+import atexit
 import gc
 import json
 import os
@@ -64,10 +65,11 @@ def _drop_output() -> None:
 
 def _lighten() -> None:
     """What a process that only runs this command can save: NumPy's BLAS, which trains nothing here, starts no threads of
-    its own; and garbage is looked for seldom, since a compiler keeps what it makes.
+    its own; and garbage is looked for seldom, since a compiler keeps what it makes, and not once more when all is done.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    gc.set_threshold(100_000, 20, 20)
+    gc.set_threshold(1_000_000, 20, 20)
+    atexit.register(gc.freeze)
 
 
 def _exit_code(error: ArchError) -> int:

@@ -59,6 +59,7 @@ class _Reverse:
         self.reach = _reaching(graph, {graph.weights[p] for p in self.paths})
         self.parts: dict[int, list[int]] = {}
         self.later: dict[int, int] = {}
+        self.origins: dict[int, Origin] = {}
 
     def run(self, output: str) -> Graph:
         loss = self.graph.outputs[output]
@@ -83,7 +84,7 @@ class _Reverse:
             if delay not in self.reach or link not in self.reach or delay not in live:
                 continue
             node = self.graph.nodes[delay]
-            with self.builder.at(_origin(self.graph.nodes[link])):
+            with self.builder.at(self._origin(link)):
                 along, reverse = node.attribute("along"), node.attribute("reverse")
                 self.later[delay] = self.builder.delay(node.axes, along, reverse=not reverse)
                 self.parts.setdefault(link, []).append(self.later[delay])
@@ -108,7 +109,7 @@ class _Reverse:
         loops = Loops(self.builder, tuple(node.axes[k] for k in rest))
         term = loops.term(self.builder.pick(self.parts[value][0], along, first))
         index = tuple(rest.index(i) for i in start.index)
-        with self.builder.at(_origin(self.graph.nodes[start.value])):
+        with self.builder.at(self._origin(start.value)):
             self.parts.setdefault(start.value, []).append(loops.materialise(term, index))
 
     # --- the chain rule ---------------------------------------------------------------------------------------
@@ -117,7 +118,7 @@ class _Reverse:
         """Passes the gradient of node `value` on to its operands."""
         builder, node = self.builder, self.graph.nodes[value]
         rule = OPS[node.op].gradient
-        with builder.at(_origin(node)):
+        with builder.at(self._origin(value)):
             self.parts[value] = [self._total(node, self.parts[value])]
             if node.op == "delay":
                 self._back_delay(value, node)
@@ -137,7 +138,7 @@ class _Reverse:
             gradients = rule(x, y, dy, over) if OPS[node.op].kind == "contract" else rule(x, y, dy)
             wanted = [(t, g) for t, g in zip(x, gradients, strict=True) if g is not None and t.value in self.reach]
             for term, gradient in wanted:
-                with builder.at(_origin(self.graph.nodes[term.value])):
+                with builder.at(self._origin(term.value)):
                     self.parts.setdefault(term.value, []).append(_onto(loops, gradient, term))
 
     def _reduction(self, value: int, node: Node) -> None:
@@ -153,7 +154,7 @@ class _Reverse:
         y, dy = (loops.term(v, place[:rank]) for v in (value, self.parts[value][0]))
         (gradient,) = rule((x,), y, dy, tuple(place[rank:]))
         assert gradient is not None
-        with self.builder.at(_origin(self.graph.nodes[operand.value])):
+        with self.builder.at(self._origin(operand.value)):
             self.parts.setdefault(operand.value, []).append(_onto(loops, gradient, x))
 
     def _structural(self, node: Node, gradients: tuple[int | None, ...]) -> None:
@@ -161,7 +162,16 @@ class _Reverse:
             if gradient is not None and operand.value in self.reach:
                 self.parts.setdefault(operand.value, []).append(gradient)
 
+    def _origin(self, value: int) -> Origin:
+        """Backward nodes stand beside the forward node whose gradient they make."""
+        if value not in self.origins:
+            o = self.graph.nodes[value].origin
+            self.origins[value] = Origin(o.path, f"d{o.name}" if o.name else "", o.span, "backward", o.full_name)
+        return self.origins[value]
+
     def _total(self, node: Node, values: list[int]) -> int:
+        if len(values) == 1:
+            return values[0]
         loops = Loops(self.builder, node.axes)
         first, *rest = (loops.term(v) for v in _joined(self.builder, node, values))
         for term in rest:
@@ -212,6 +222,8 @@ def _joined(builder: Builder, node: Node, values: list[int]) -> list[int]:
 
     x split into a and b:   dx = pad(da) + pad(db)   ->   dx = concat(da, db)
     """
+    if all(builder.nodes[v].op != "window" for v in values):
+        return values
     for axis, whole in enumerate(node.axes):
         padded = [(start, v) for v in values if (start := _padded_along(builder, v, axis)) is not None]
         ordered = _in_line(builder, padded, whole.size, axis)
@@ -245,9 +257,3 @@ def _in_line(builder: Builder, padded: list[tuple[Size, int]], whole: Size, axis
         if at == whole.known(builder.sizes):
             return found
     return None
-
-
-def _origin(node: Node) -> Origin:
-    """Backward nodes stand beside the forward node whose gradient they make."""
-    name = f"d{node.origin.name}" if node.origin.name else ""
-    return Origin(node.origin.path, name, node.origin.span, "backward", node.origin.full_name)

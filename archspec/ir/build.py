@@ -57,7 +57,7 @@ class Builder:
 
     def constant(self, value: float | bool, dtype: str = FLOAT) -> int:
         value = bool(value) if dtype == BOOL else int(value) if dtype == INT else float(value)
-        return self.add(Node("constant", (), (), dtype=dtype, attributes=(("value", value),)))
+        return self.add(Node("constant", (), (), (), dtype, None, (("value", value),), self.origin))
 
     def size(self, size: Size) -> int:
         """The number of elements along an axis as a float scalar, known or not yet known."""
@@ -266,14 +266,14 @@ class Loops:
 
     def map(self, op: str, *terms: Term, dtype: str | None = None, **attributes: Any) -> Term:
         """An elementwise op over the union of the terms' loops."""
-        used = sorted({loop for t in terms for loop in t.index})
+        used = tuple(sorted(set().union(*[t.index for t in terms])))
         place = {loop: k for k, loop in enumerate(used)}
         operands = tuple([Operand(t.value, tuple([place[i] for i in t.index])) for t in terms])
         axes = tuple([self.axes[loop] for loop in used])
         kind = dtype or result_dtype(op, [t.node.dtype for t in terms])
         of = terms[0].node.of if kind == INT and terms else None
-        node = Node(op, operands, axes, dtype=kind, of=of, attributes=tuple(sorted(attributes.items())))
-        return Term(self, self.builder.add(node), tuple(used))
+        node = Node(op, operands, axes, (), kind, of, tuple(sorted(attributes.items())), self.builder.origin)
+        return Term(self, self.builder.add(node), used)
 
     def reduce(self, op: str, term: Term, over: Iterable[int], dtype: str | None = None) -> Term:
         """`op` of `term` over the loops `over`; the result spans the others that the term uses, in loop order."""
@@ -284,7 +284,7 @@ class Loops:
         axes, reduced = (tuple(self.axes[i] for i in part) for part in (kept, gone))
         kind = dtype or (INT if op == "argmax" else term.node.dtype)
         of = reduced[0] if op == "argmax" else None
-        node = Node(op, (operand,), axes, reduced, kind, of)
+        node = Node(op, (operand,), axes, reduced, kind, of, (), self.builder.origin)
         return Term(self, self.builder.add(node), tuple(kept))
 
     def contract(self, left: Term, right: Term, keep: Sequence[int]) -> Term:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from archspec.ir.graph import BOOL, FLOAT, IMPLICIT, INT, Graph, Node
 from archspec.ir.sizes import product, shape_text
 
@@ -48,15 +50,18 @@ def _loop_fault(node: Node, graph: Graph) -> str | None:
     """Operands are read along loops of their axes. Every loop is walked by some operand, or else the node's extent would come
     from nowhere."""
     loops, nodes = node.loops, graph.nodes
-    walked: set[int] = set()
-    for _, index in node.operands:
-        walked.update(index)
-    if walked and not 0 <= min(walked) <= max(walked) < len(loops):
+    walked = set().union(*[index for _, index in node.operands])
+    if not walked <= _numbers(len(loops)):
         return f"walks along loops {sorted(walked)} of {len(loops)}"
     for value, index in node.operands:
         if nodes[value].axes != tuple([loops[loop] for loop in index]):
             return f"walks along {nodes[value].shape} with loops of {shape_text(loops[loop] for loop in index)}"
     return "has loops that no operand walks" if len(walked) != len(loops) and node.op not in UNCOVERED else None
+
+
+@cache
+def _numbers(count: int) -> frozenset[int]:
+    return frozenset(range(count))
 
 
 def _check_link(graph: Graph, delay: int, value: int) -> None:

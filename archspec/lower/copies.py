@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 from archspec.frontend import syntax
-from archspec.ir.graph import Node, Operand
+from archspec.ir.graph import Node, Operand, Origin
 from archspec.lower.scope import MAX_ELEMENTS, MAX_NODES, MAX_STEPS, Context, Scope, names_in
 from archspec.records import record, replace
 
@@ -140,11 +140,15 @@ class _Copies:
         weights, specs = _since(builder.weights, two.weights), _since(builder.specs, two.specs)
         links, streams = _since(builder.links, two.links), _since(context.streams, two.streams)
         still = [self._still(k) for k in range(self.period)]
+        origins = {id(node.origin): node.origin for node in nodes}
         for n in range(1, self.more + 1):
             move, by = self._mover(2, 2 + n), n * self.period
+            there = {key: _moved_origin(origin, move) for key, origin in origins.items()}
             for node, fixed in zip(nodes, still, strict=True):
                 operands = tuple([o if k in fixed else Operand(o[0] + by, o[1]) for k, o in enumerate(node.operands)])
-                builder.nodes.append(replace(node, operands=operands, **_renamed(node, move)))
+                attributes = _moved_attributes(node, move) if node.attributes else ()
+                made = replace(node, operands=operands, attributes=attributes, origin=there[id(node.origin)])
+                builder.nodes.append(made)
             builder.weights.update((move(p), v + by) for p, v in weights)
             builder.specs.update((move(p), replace(s, path=move(s.path))) for p, s in specs)
             builder.links.update((d + by, v + by) for d, v in links)
@@ -166,7 +170,12 @@ def _since(table: Mapping[Any, Any], start: int, end: int | None = None) -> list
 
 def _renamed(node: Node, move: Callable[[str], str]) -> dict[str, Any]:
     """The attributes and the origin of a node on another path."""
-    o = node.origin
-    origin = replace(o, path=move(o.path), of=move(o.of), block=move(o.block))
-    attributes = tuple([(name, move(v) if isinstance(v, str) else v) for name, v in node.attributes])
-    return {"attributes": attributes, "origin": origin}
+    return {"attributes": _moved_attributes(node, move), "origin": _moved_origin(node.origin, move)}
+
+
+def _moved_attributes(node: Node, move: Callable[[str], str]) -> tuple[tuple[str, Any], ...]:
+    return tuple([(name, move(v) if isinstance(v, str) else v) for name, v in node.attributes])
+
+
+def _moved_origin(origin: Origin, move: Callable[[str], str]) -> Origin:
+    return replace(origin, path=move(origin.path), of=move(origin.of), block=move(origin.block))

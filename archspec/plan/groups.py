@@ -85,6 +85,7 @@ class _Fusion:
         self.readers: dict[int, list[Group]] = {}
         self.groups: list[Group] = []
         self.home: dict[int, Group] = {}
+        self.last_chain: tuple[int, int, list[int]] = (-1, -1, [])
 
     def run(self, last_first: bool) -> tuple[Group, ...]:
         for value, node in self.graph:
@@ -124,6 +125,13 @@ class _Fusion:
 
     def _chain(self, value: int) -> list[int]:
         """`value` and the maps before it that no group computes yet, in order."""
+        known, homes, chain = self.last_chain
+        if known != value or homes != len(self.home):  # a chain grows shorter when a group takes a part of it in
+            chain = self._new_chain(value)
+            self.last_chain = value, len(self.home), chain
+        return chain
+
+    def _new_chain(self, value: int) -> list[int]:
         nodes, home, virtual, views = self.graph.nodes, self.home, self.virtual, self.views
         found: set[int] = set()
         stack = [value]
@@ -166,8 +174,9 @@ class _Fusion:
 
     def _read(self, chain: Iterable[int]) -> list[int]:
         """What the chain reads from outside of itself, but for virtual nodes."""
+        inside, views, virtual = set(chain), self.views, self.virtual
         values = dict.fromkeys([below for v in chain for below, _ in self.loose[v]])
-        return [v for v in values if v not in self.views and v not in self.virtual and v not in chain]
+        return [v for v in values if v not in inside and v not in views and v not in virtual]
 
     # --- joining ----------------------------------------------------------------------------------------------
 
@@ -376,9 +385,10 @@ class _Fusion:
     def _worth_storing(self, value: int, node: Node) -> bool:
         """Whether the operand goes to memory first: others read it anyway, or it is a number a row of its own group."""
         chain = self._chain(value)
-        if not chain or not self._candidates(chain):
+        candidates = self._candidates(chain) if chain else []
+        if not candidates:
             return False
-        group = self._candidates(chain)[0]
+        group = candidates[0]
         if not is_row_reduction(node, self.graph.sizes):
             return len(self.uses[value]) > 1
         return not node.axes and group.kind == ROWS and group.outer == len(self.graph.nodes[value].axes)

@@ -142,19 +142,17 @@ class _Planner:
         self.rooms.append(replace(node, op="room", operands=(), axes=axes, reduced=(), attributes=()))
         return len(self.rooms) - 1
 
-    def _items(
-        self, graph: Graph, views: dict[int, View], still: Still = NOTHING_STILL, whole: bool = True
-    ) -> tuple[Item, ...]:
+    def _items(self, graph: Graph, views: dict[int, View], still: Still = NOTHING_STILL, depth: int = 0) -> tuple[Item, ...]:
+        """The items of a graph inside of `depth` loops over time."""
         items: list[Item] = []
-        for part in divide(graph, whole, self.slabs if whole else NO_SLABS):
-            items += self._straight(part, views, still) if part.time is None else self._loop(part, views)
+        for part in divide(graph, depth == 0, self.slabs if depth == 0 else NO_SLABS):
+            items += self._straight(part, views, still) if part.time is None else self._loop(part, views, depth)
         return tuple(items)
 
-    def _loop(self, part: Part, views: Mapping[int, View]) -> Iterator[Item]:
+    def _loop(self, part: Part, views: Mapping[int, View], depth: int) -> Iterator[Item]:
         """A loop: values of the graph around it move with each step, all others are made anew in one room. Before it what is
         laid out for its products."""
         assert part.time is not None
-        depth = max((len(v.steps) for v in views.values()), default=0)
         reached = {*part.graph.outputs.values(), *(i for i, n in enumerate(part.graph.nodes) if is_leaf(n))}
         claimed = claims(part.graph)
         for value in sorted(reached, reverse=True):
@@ -166,7 +164,7 @@ class _Planner:
         inner = views_of(part.graph, given, self._room)
         turns = part.time.size.known(self.graph.sizes)
         if part.slab is None:
-            items = self._items(part.graph, inner, still_in(part, turns), whole=False)
+            items = self._items(part.graph, inner, still_in(part, turns), depth + 1)
             ahead, items = lay_out_panels(items, self.emitter, self._room)
             yield from ahead
         else:

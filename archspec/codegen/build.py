@@ -19,6 +19,7 @@ from archspec.records import record
 DRIVERS: dict[str, tuple[str, ...]] = {
     "wait": ("i8", "i8"),
     "drive": ("i8", "int", "int", "i8"),
+    "let_in": ("i8", "int", "int", "int", "int", "i8", "int", "int", "int", "i8"),
 }
 
 

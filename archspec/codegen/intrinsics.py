@@ -174,6 +174,16 @@ def words_at(typing, address):
 
 
 @intrinsic
+def bytes_at(typing, address):
+    """An address as a pointer to bytes."""
+
+    def emit(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
+
+    return types.CPointer(types.uint8)(types.int64), emit
+
+
+@intrinsic
 def call_kernel(typing, row, thread, threads):
     """Calls the kernel whose address is row[0] with (&row[2], thread, threads)."""
 
@@ -197,7 +207,7 @@ def flush_tiny(typing):
     """Lets this thread take subnormal numbers for zero; returns the control word as it was. On x86 alone."""
 
     def emit(context, builder, signature, arguments):
-        if not _is_x86():
+        if not is_x86():
             return ir.IntType(32)(0)
         before = _control_word(builder)
         _set_control_word(builder, builder.or_(before, ir.IntType(32)(FLUSH)))
@@ -211,14 +221,14 @@ def restore_tiny(typing, before):
     """Sets the control word of `flush_tiny` again."""
 
     def emit(context, builder, signature, arguments):
-        if _is_x86():
+        if is_x86():
             _set_control_word(builder, arguments[0])
         return context.get_dummy_value()
 
     return types.void(types.int32), emit
 
 
-def _is_x86() -> bool:
+def is_x86() -> bool:
     return binding.get_process_triple().startswith(("x86_64", "i686"))
 
 

@@ -16,6 +16,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from archspec.codegen.emitter import INDEX, Emitter, Number
+from archspec.codegen.intrinsics import is_x86
 from archspec.codegen.machine import this_machine
 from archspec.codegen.shapes import PEAK_CHAINS, tile_shape
 
@@ -49,7 +50,7 @@ def ticks(typing):
     """The clock that is read in a few cycles: on x86 the time stamp counter, elsewhere the one that goes steadily."""
 
     def emit(context, builder, signature, arguments):
-        name = "llvm.readcyclecounter" if "sse2" in this_machine().names else "llvm.readsteadycounter"
+        name = "llvm.readcyclecounter" if is_x86() else "llvm.readsteadycounter"
         function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(INDEX, []), name)
         return builder.call(function, [])
 

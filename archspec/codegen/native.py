@@ -63,7 +63,7 @@ def compile_primitive(primitive: Primitive) -> Object:
 def compile_driver(name: str, kinds: Sequence[str], symbol: str) -> Object:
     """The object file of one of the functions of `driver`."""
     names: dict[str, Any] = {n: getattr(intrinsics, n) for n in _DRIVER_INTRINSICS}
-    bodies = {f.__name__: _with_globals(f, names) for f in (driver.meet, driver.drive, driver.wait)}
+    bodies = {f.__name__: _with_globals(f, names) for f in (driver.meet, driver.drive, driver.let_in, driver.wait)}
     callees = {n: make_callable(bodies[n], flags_of(set())) for n in ("meet", "drive")}
     for body in bodies.values():
         body.__globals__.update(callees)
@@ -82,6 +82,7 @@ def compile_measure(name: str, kinds: Sequence[str], precision: str, room: int, 
 _DRIVER_INTRINSICS = (
     "pointer_at",
     "words_at",
+    "bytes_at",
     "call_kernel",
     "fetch_add",
     "load_acquire",

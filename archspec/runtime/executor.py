@@ -5,22 +5,27 @@ from __future__ import annotations
 import ctypes
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from archspec.runtime.ports import Inlet, Port, arrays_are_known
+from archspec.runtime.stage import LINE, aligned
+
+GATE = 2  # a barrier that a table ends at when an input is refused
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
 
 class Table:
     """Rows of (address, barrier before it, arguments …), fixed once made. `owners` keeps alive what they point to: the bound
-    stages whose rows they are, one after another."""
+    stages whose rows they are, one after another. Through an `inlet` a table takes in its batch by itself."""
 
-    def __init__(self, words: NDArray[np.int64], owners: tuple[Any, ...] = ()) -> None:
-        self.words, self.owners = np.ascontiguousarray(words), owners
+    def __init__(self, words: NDArray[np.int64], owners: tuple[Any, ...] = (), inlet: Inlet | None = None) -> None:
+        self.words, self.owners, self.inlet = np.ascontiguousarray(words), owners, inlet
+        self.letting_in = Table(behind_gate(inlet.rows, self.words), owners) if inlet is not None else self
         self.place: tuple[int, int, int] = (self.words.ctypes.data, *self.words.shape)
 
 
@@ -41,10 +46,10 @@ class Executor:
         self.threads = threads
         self.timer: Timer | None = None
         self._address_of = address_of
-        self._board = (ctypes.c_int64 * (8 + threads))()
-        self._posted = memoryview(self._board).cast("B").cast("q")
-        self._counters = np.zeros(8, np.int64)
-        self._words = (ctypes.c_int64 * 4)(0, 0, 0, self._counters.ctypes.data)
+        self._board = aligned(LINE * threads).view(np.int64)
+        self._posted: memoryview[Any] = self._board.data  # see `wait` in codegen/driver.py
+        self._counters = aligned(2 * LINE).view(np.int64)
+        self._refusals: memoryview[Any] = self._counters.data
         self._table: Table | None = None
         self._workers: list[_Worker] = []
         self._finalizer = weakref.finalize(self, _stop, self._workers)
@@ -61,13 +66,28 @@ class Executor:
         """The driver's loop, with its arguments: ctypes takes numbers of its own as they are. The workers start with it."""
         wait = self._address_of("wait") if self.threads > 1 else 0
         self._workers += [_Worker(wait, self._board, self._counters, i, self.threads) for i in range(1, self.threads)]
-        words = ctypes.c_void_p(ctypes.addressof(self._words))
+        self._posted[4] = self._counters.ctypes.data
+        words = ctypes.c_void_p(self._board[1:].ctypes.data)
         return partial(ENTRY(self._address_of("drive")), words, ctypes.c_int64(0), ctypes.c_int64(self.threads))
+
+    def run_letting_in(self, table: Table) -> bool:
+        """Runs a table on what its inlet was given; whether that was taken. If not, nothing was run."""
+        self.run(table.letting_in)
+        if self._refusals[8]:
+            self._refusals[8] = 0
+            return False
+        return True
+
+    def inlet(self, into: Sequence[Port] | None) -> Inlet | None:
+        """An inlet for tables of this executor."""
+        if not into or not arrays_are_known():
+            return None
+        return Inlet(into, self._address_of("let_in"), self._counters.ctypes.data)
 
     def _run(self, table: Table) -> None:
         drive = self._drive
         if table is not self._table:
-            self._words[0:3] = self._board[1:4] = list(table.place)
+            self._posted[1], self._posted[2], self._posted[3] = table.place
             self._table = table
         if self._workers:
             self._post()
@@ -90,11 +110,9 @@ class Executor:
 class _Worker:
     """One thread beside the caller's. It sleeps after a while without work, so that an idle program takes no CPU."""
 
-    def __init__(
-        self, wait: int, board: ctypes.Array[ctypes.c_int64], counters: NDArray[np.int64], number: int, threads: int
-    ) -> None:
+    def __init__(self, wait: int, board: NDArray[np.int64], counters: NDArray[np.int64], number: int, threads: int) -> None:
         self._wait = ENTRY(wait)
-        self._words = np.array([ctypes.addressof(board), counters.ctypes.data], np.int64)
+        self._words = np.array([board.ctypes.data, counters.ctypes.data], np.int64)
         self._board, self._counters = board, counters
         self._number, self._threads = number, threads
         self._event = threading.Event()
@@ -109,7 +127,7 @@ class _Worker:
     def stop(self) -> None:
         """Returns once the thread has left native code, which may be gone a moment later."""
         self.stopping = True
-        self._board[4 + self._threads] = 1
+        self._board[5] = 1
         self._event.set()
         self._thread.join()
 
@@ -121,10 +139,32 @@ class _Worker:
     def _rest(self) -> None:
         """Sleeps until woken. A table posted between the last look and the flag is seen by the second look."""
         self.resting = True
-        if self._board[4 + self._number] == self._board[0] and not self.stopping:
+        if self._board[8 * self._number] == self._board[0] and not self.stopping:
             self._event.wait()
         self._event.clear()
         self.resting = False
+
+
+def joined(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """One table of several; the threads meet where one part ends and the next begins, as they do at the end of every table."""
+    parts = [p for p in parts if len(p)]
+    if not parts:
+        return np.zeros((0, 2), np.int64)
+    width = max(p.shape[1] for p in parts)
+    rows = np.zeros((sum(len(p) for p in parts), width), np.int64)
+    at = 0
+    for part in parts:
+        rows[at : at + len(part), : part.shape[1]] = part
+        rows[at, 1] = int(at > 0)
+        at += len(part)
+    return rows
+
+
+def behind_gate(first: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.int64]:
+    """One table of two, which ends after the first where one of its rows refuses an input."""
+    rows = joined([first, others])
+    rows[len(first) : len(first) + 1, 1] = GATE
+    return rows
 
 
 def _stop(workers: list[_Worker]) -> None:

@@ -15,8 +15,8 @@ from archspec.ir.graph import Graph
 from archspec.records import record
 from archspec.runtime import feed
 from archspec.runtime.clock import Measures
-from archspec.runtime.executor import Executor, Table
-from archspec.runtime.ports import put_alike, take_alike
+from archspec.runtime.executor import Executor, Table, joined
+from archspec.runtime.ports import take_alike
 from archspec.runtime.stage import MOST_BOUND, Array, Bound, Stage
 from archspec.runtime.table import written_arrays
 from archspec.runtime.weights import Layout, Weights
@@ -135,9 +135,8 @@ class Program:
     def step(self, **inputs: Any) -> float:
         """One update of the weights by the optimiser; returns the loss before it."""
         with self._turn:
-            bound = self._bind(self._stage("train"), inputs)
             self._set_scalars()
-            self._executor.run(self._step_table(bound))
+            bound = self._run_as(self._step_table, self._stage("train"), inputs)
             loss = float(bound.outputs["loss"])
             self._finish_step(bound)
             self._carried = {}
@@ -291,13 +290,30 @@ class Program:
                 self._outputs_stage(every)
 
     def _run(self, stage: Stage, inputs: Mapping[str, Any], carried: Mapping[str, Array] | None = None) -> Bound:
+        return self._run_as(self._table, stage, inputs, carried)
+
+    def _run_as(
+        self,
+        table_of: Callable[[Bound], Table],
+        stage: Stage,
+        inputs: Mapping[str, Any],
+        carried: Mapping[str, Array] | None = None,
+    ) -> Bound:
+        """Runs a table of a stage on these inputs: that of the batch before, if it takes them in by itself."""
+        last = stage.last
+        if last is not None:
+            table = table_of(last)
+            if table.inlet is not None and table.inlet.give(inputs) and self._executor.run_letting_in(table):
+                return last
         bound = self._bind(stage, inputs, carried)
-        self._executor.run(self._table(bound))
+        self._executor.run(table_of(bound))
         return bound
 
     def _table(self, bound: Bound) -> Table:
         """The rows of one stage as a table."""
-        return self._tables.get(id(bound)) or _kept(self._tables, Table(bound.rows, (bound,)))
+        return self._tables.get(id(bound)) or _kept(
+            self._tables, Table(bound.rows, (bound,), self._executor.inlet(bound.ports))
+        )
 
     def _step_table(self, bound: Bound) -> Table:
         """Training and update as one table."""
@@ -305,14 +321,15 @@ class Program:
 
     def _joined_tables(self, bound: Bound) -> Table:
         update = self._update_table(bound)
-        return Table(_joined([bound.rows, update.words]), (bound, *update.owners))
+        inlet = self._executor.inlet(bound.ports)
+        return Table(joined([bound.rows, update.words]), (bound, *update.owners), inlet)
 
     def _update_table(self, bound: Bound) -> Table:
         """The clipping factor where asked for, then the update of each segment, as one table."""
         if self._updates is None or self._updates[0] != bound.generation:
             parts = [self._stage("norm").bind({})] if self._stages.norm is not None else []
             parts += [self._bound_update(i) for i in range(len(self.layout.segments))]
-            self._updates = (bound.generation, Table(_joined([part.rows for part in parts]), tuple(parts)))
+            self._updates = (bound.generation, Table(joined([part.rows for part in parts]), tuple(parts)))
         return self._updates[1]
 
     def _bound_update(self, segment: int) -> Bound:
@@ -335,9 +352,6 @@ class Program:
 
     def _bind(self, stage: Stage, inputs: Mapping[str, Any], carried: Mapping[str, Array] | None = None) -> Bound:
         """The stage for the sizes of these inputs, with the inputs in its memory."""
-        last = stage.last
-        if last is not None and put_alike(last.ports or (), inputs):
-            return last
         graph = stage.plan.graph
         if inputs.keys() != graph.inputs.keys():
             self._check_names(graph, inputs)
@@ -384,18 +398,3 @@ def _figures(bound: Bound) -> dict[str, float]:
         for name, array in bound.outputs.items()
         if name == "loss" or name.startswith("metric:")
     }
-
-
-def _joined(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """One table of several; the threads meet where one part ends and the next begins."""
-    parts = [p for p in parts if len(p)]
-    if not parts:
-        return np.zeros((0, 2), np.int64)
-    width = max(p.shape[1] for p in parts)
-    rows = np.zeros((sum(len(p) for p in parts), width), np.int64)
-    at = 0
-    for part in parts:
-        rows[at : at + len(part), : part.shape[1]] = part
-        rows[at, 1] = 1
-        at += len(part)
-    return rows

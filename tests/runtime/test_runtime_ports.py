@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from archspec.diagnostics import ArchError
+from archspec.runtime.ports import arrays_are_known
 from archspec.runtime.program import Program
 from archspec.spec import loads
 
@@ -19,8 +20,8 @@ train { loss = cross_entropy(z, y) }
 """
 
 
-def program(optimizer: str = "adam(lr=1e-2)") -> Program:
-    return loads(TEXT.replace("(z, y) }", f"(z, y)\n optimizer = {optimizer} }}")).compile({}, threads=1)
+def program(optimizer: str = "adam(lr=1e-2)", threads: int = 1) -> Program:
+    return loads(TEXT.replace("(z, y) }", f"(z, y)\n optimizer = {optimizer} }}")).compile({}, threads=threads)
 
 
 def batch(rows: int = 6, seed: int = 0) -> dict[str, Any]:
@@ -43,10 +44,24 @@ WAYS = {
 }
 
 
+def test_arrays_lie_in_memory_as_the_driver_reads_them() -> None:
+    assert arrays_are_known()
+
+
+def test_a_table_takes_a_batch_in_by_itself() -> None:
+    made, inputs = program(), batch()
+    made.step(**inputs)
+    last = made.step_stages()["train"].last
+    assert last is not None
+    table = made.executor.inlet(last.ports)
+    assert table is not None and table.give(inputs) and not table.give({"x": inputs["x"]})
+
+
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("way", WAYS)
-def test_a_second_batch_may_come_in_any_way(way: str) -> None:
+def test_a_second_batch_may_come_in_any_way(way: str, threads: int) -> None:
     """Steps on batches of one shape, then another, then the first again, are those of programs that meet each first."""
-    made, plain = program(), program()
+    made, plain = program(threads=threads), program()
     for rows, seed in ((6, 0), (6, 1), (4, 2), (6, 3)):
         plain.step(**as_lists(batch(rows, seed)))
         made.step(**(batch(rows, seed) if seed == 0 else WAYS[way](batch(rows, seed))))
@@ -60,9 +75,10 @@ MISTAKES: dict[str, Any] = {
 }
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_after_a_good_batch(name: str) -> None:
-    made, fresh, inputs = program(), program(), batch()
+def test_a_mistake_after_a_good_batch(name: str, threads: int) -> None:
+    made, fresh, inputs = program(threads=threads), program(), batch()
     made.step(**inputs)
     before = made.state.weights.copy()
     wrong = {**inputs, name: MISTAKES[name](inputs[name])}
@@ -73,6 +89,8 @@ def test_a_mistake_after_a_good_batch(name: str) -> None:
         messages.append(str(caught.value))
     assert messages[0] == messages[1]
     np.testing.assert_array_equal(made.state.weights, before)
+    fresh.step(**inputs)
+    assert made.step(**inputs) == fresh.step(**inputs)
 
 
 def test_names_after_a_good_batch() -> None:

@@ -145,8 +145,9 @@ class ProductLoops:
             self.line(pack)
             self.line(f"b, b_k = at({s.scratch}, own), NR")
 
-    def _left_side(self) -> str:
-        """Where a row of tiles of the left side begins, and how it is walked: by two strides or two tables."""
+    def _left_side(self, skipped: str = "p") -> str:
+        """Where a row of tiles of the left side begins, and how it is walked: by two strides or two tables. Where the sum is
+        cut, the first steps are `skipped`."""
         s, cut = self.product, self.cut
         if s.left_tables is not None:
             rows, steps = s.left_tables
@@ -154,7 +155,7 @@ class ProductLoops:
             return f"at({s.left}, {offset_text(s.left_offset)}), at({rows}, tile_row*MR), {steps}"
         m_stride, k_stride = s.left_strides
         left = joined(offset_text(s.left_offset), f"tile_row*MR*{factor_text(m_stride)}")
-        left = left if cut.depth is None else joined(left, times_text("p", k_stride))
+        left = left if cut.depth is None and skipped == "p" else joined(left, times_text(skipped, k_stride))
         return f"at({s.left}, {left}), {size_text(m_stride)}, {size_text(k_stride)}"
 
     def _packed_left(self) -> str:
@@ -167,9 +168,8 @@ class ProductLoops:
         """A tile's sums, made right where they are stored if the tile is whole and no maps come between."""
         s, cut = self.product, self.cut
         self.line(f"rows = min(MR, {self.m} - tile_row*MR)")
-        left = f"{self._packed_left()}, 1, MR" if cut.pack_left else self._left_side()
-        call = "tile" if s.left_tables is None or cut.pack_left else "tile_at", f"{left}, b, b_k, {self.depth}"
         self._prefetch()
+        call = "tile" if s.left_tables is None or cut.pack_left else "tile_at", self._operands()
         place = _place_in_result(s)
         if place is None:
             self._sums_apart(*call)
@@ -181,6 +181,25 @@ class ProductLoops:
         self.line("else:")
         with self.nested():
             self._sums_apart(*call)
+
+    def _operands(self) -> str:
+        """Both sides of a tile and the steps of its sums: of those of which some count for nothing, only the others."""
+        s, cut = self.product, self.cut
+        if cut.pack_left:
+            return f"{self._packed_left()}, 1, MR, b, b_k, {self.depth}"
+        if s.reach == "all" or s.left_tables is not None or cut.depth is not None:
+            return f"{self._left_side()}, b, b_k, {self.depth}"
+        steps = size_text(s.k)
+        if s.reach == "from row":
+            self.line(f"skip = min({steps}, tile_row*MR)")
+            return f"{self._left_side('skip')}, at(b, skip*b_k), b_k, {steps} - skip"
+        counted = {
+            "until row": f"min({steps}, tile_row*MR + rows)",
+            "lower": f"{steps} if first < tile_row*MR + rows else 0",
+            "upper": f"{steps} if tile_row*MR < first + columns else 0",
+        }
+        self.line(f"steps = {counted[s.reach]}")
+        return f"{self._left_side()}, b, b_k, steps"
 
     def _prefetch(self) -> None:
         """What maps on the sums read beside them is on its way while the tile computes, where that takes long enough; and so is

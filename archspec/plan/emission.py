@@ -21,20 +21,23 @@ from archspec.plan.rows import columns_call, rows_call
 from archspec.plan.scalars import NOTHING_STILL, Scalars, Still, short_name
 from archspec.plan.scatter import scatter_call
 from archspec.plan.storage import View
+from archspec.plan.triangles import Triangle, Triangles
 from archspec.plan.wrap import kernel_name
-from archspec.records import record, replace
+from archspec.records import field, record, replace
 
 
 @record(eq=False)
 class Surroundings:
     """The part of a plan that a group stands in: `virtual` nodes are computed where they are needed, `storage` has whose memory
-    a value takes over, `views` where each value lies, `still` what no step of the loop around changes."""
+    a value takes over, `views` where each value lies, `still` what no step of the loop around changes, `triangles` which
+    halves of products count for nothing."""
 
     graph: Graph
     virtual: frozenset[int]
     storage: Mapping[int, int]
     views: Mapping[int, View]
     still: Still = NOTHING_STILL
+    triangles: Triangles = field(default_factory=dict)
 
 
 class Emitter:
@@ -82,7 +85,7 @@ class _Piece:
         saved = tuple([local[v] for v in sorted(group.saved)])
         root = None if group.root is None else local.get(group.root)
         form = group.kind, group.space, group.outer, group.inner
-        return kernel_name(around.graph, group), form, place, saved, root, nodes, self._still()
+        return kernel_name(around.graph, group), form, place, saved, root, nodes, self._still(), self._triangles()
 
     def _still(self) -> Still:
         """What a product reads of what no step of the loop around changes."""
@@ -90,6 +93,9 @@ class _Piece:
             return NOTHING_STILL
         still = self.around.still
         return Still(frozenset([local for value, local in self.local.items() if value in still.values]), still.turns)
+
+    def _triangles(self) -> frozenset[Triangle]:
+        return self.around.triangles.get(self.group.root, frozenset()) if self.group.root is not None else frozenset()
 
     def _description(self, value: int) -> object:
         around = self.around
@@ -133,7 +139,7 @@ class _Piece:
         virtual = frozenset(local[v] for v in self.values if v in around.virtual)
         storage = {local[v]: local[around.storage[v]] for v in self.values if v in around.storage}
         views = {local[v]: View(local[v], ZERO, around.views[v].strides) for v in self.values if v in around.views}
-        return Scalars(self.graph(), moved, virtual, storage, views, self._still())
+        return Scalars(self.graph(), moved, virtual, storage, views, self._still(), self._triangles())
 
 
 def _touched(group: Group, around: Surroundings) -> list[int]:

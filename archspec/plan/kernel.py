@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from archspec.ir.graph import Node
 from archspec.ir.sizes import ZERO, Size
@@ -267,6 +267,11 @@ class Pack:
     ahead: Ahead
 
 
+# Where half of a product counts for nothing: steps before a row are zero (`from row`) or those after it (`until row`); columns
+# of the result after a row are needed by nobody (`lower`) or those before it (`upper`).
+Reach: TypeAlias = Literal["all", "from row", "until row", "lower", "upper"]
+
+
 @record
 class Product:
     """A matrix product by register tiles, with the maps on its result.
@@ -275,7 +280,7 @@ class Product:
     `left` and `right` give, for the loops m, k and n, the strides of each side, and `*_offset` where a batch begins.
     Where the loops m or k walk the left side in no even steps, as in a convolution, `left_tables` name two tables of
     offsets, of each m and of each k; the strides are then those of the innermost loops. `ahead` says where the right side
-    lies in panels.
+    lies in panels. `reach` is which part of the product counts, see `Reach`.
     `row` are the statements of one row of a tile, `element` those of one element, where `total` names the sum.
     """
 
@@ -298,6 +303,7 @@ class Product:
     scratch: str
     left_tables: tuple[str, str] | None = None
     ahead: Ahead | None = None
+    reach: Reach = "all"
 
 
 Statement: TypeAlias = (

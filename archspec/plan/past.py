@@ -18,6 +18,7 @@ from archspec.plan.slabs import axis_along
 
 ZERO_AT_ZERO = frozenset({"negate", "abs", "square", "sqrt", "copy", "number", "relu", "stop_gradient"})
 BOTH = frozenset({"add", "subtract", "maximum", "minimum"})
+ORDERS = {"less_equal": (0, 1), "less": (0, 1), "greater_equal": (1, 0), "greater": (1, 0)}  # the smaller operand first
 EITHER = frozenset({"multiply", "contract", "and"})
 
 
@@ -47,7 +48,7 @@ class Past:
         neutral = -math.inf if node.op == "max" else 0.0
         if node.op not in ("max", "sum", "contract"):
             return False
-        return any(self._is_beyond(node.operands[k].value, *self._places(node, k, row, loop), neutral) for k, loop in reads)
+        return any(self.is_beyond(node.operands[k].value, *self._places(node, k, row, loop), neutral) for k, loop in reads)
 
     def _wide_operands(self, node: Node, row: int) -> Iterator[tuple[int, int | None]]:
         """The operands of the loop that have both axes, and the loop of the node that walks along the columns of each."""
@@ -62,7 +63,7 @@ class Past:
         along = [axis_along(node, k, loop) if loop is not None else None for loop in (row, column)]
         return tuple(-1 if axis is None else axis for axis in along)  # type: ignore[return-value]
 
-    def _is_beyond(self, value: int, row: int, column: int, wanted: float) -> bool:
+    def is_beyond(self, value: int, row: int, column: int, wanted: float) -> bool:
         """Whether a value is a number, 0 (or false) or minus infinity, wherever its column lies beyond its row."""
         key = (value, row, column, wanted)
         if key not in self.known:
@@ -75,9 +76,9 @@ class Past:
             return bool(node.attribute("value") == wanted)
         if row < 0 or column < 0:
             return False
-        there = [self._is_beyond(o.value, *self._places(node, k, row, column), wanted) for k, o in enumerate(node.operands)]
+        there = [self.is_beyond(o.value, *self._places(node, k, row, column), wanted) for k, o in enumerate(node.operands)]
         if node.op == "where":
-            mask = self._is_beyond(node.operands[0].value, *self._places(node, 0, row, column), 0.0)
+            mask = self.is_beyond(node.operands[0].value, *self._places(node, 0, row, column), 0.0)
             return there[2] and (mask or there[1])
         if wanted != 0.0:
             return False
@@ -89,10 +90,9 @@ class Past:
 
     def _is_mask(self, node: Node, row: int, column: int) -> bool:
         """Whether a node compares the places of its column and its row, and is false where the column's is the later one."""
-        orders = {"less_equal": (0, 1), "less": (0, 1), "greater_equal": (1, 0), "greater": (1, 0)}
-        if node.op not in orders:
+        if node.op not in ORDERS:
             return False
-        small, large = orders[node.op]
+        small, large = ORDERS[node.op]
         return self._is_position(node, small, column) and self._is_position(node, large, row)
 
     def _is_position(self, node: Node, k: int, loop: int) -> bool:
@@ -100,4 +100,5 @@ class Past:
         source = self.graph.nodes[operand.value]
         while source.op in ("number", "copy") and len(source.axes) == 1:
             source = self.graph.nodes[source.operands[0].value]
-        return source.op == "position" and tuple(operand.index) == (loop,)
+        whole = "cut" not in dict(source.attributes)  # the places of a slab are counted from another row
+        return source.op == "position" and whole and tuple(operand.index) == (loop,)

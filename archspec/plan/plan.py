@@ -23,6 +23,7 @@ from archspec.plan.scalars import NOTHING_STILL, Still
 from archspec.plan.slab_body import circle_of, slab_of
 from archspec.plan.slabs import Crossing, Pair, crossings, families, long_pairs
 from archspec.plan.storage import View, claims, is_whole, view_nodes, views_of, whole
+from archspec.plan.triangles import triangles
 from archspec.records import record, replace
 
 
@@ -187,7 +188,7 @@ class _Planner:
         if self.into:
             views.update({v: views[i] for v, i in self.into.items()})
         same = Still(frozenset([new[i] for i, v in enumerate(part.outer) if v in still.values]), still.turns)
-        around = Surroundings(graph, virtual, storage, found, same)
+        around = Surroundings(graph, virtual, storage, found, same, triangles(graph))
         return [self.emitter.call(group, around) for group in groups]
 
     def _fixed(self, graph: Graph, views: Mapping[int, View]) -> frozenset[int]:

@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from archspec.ir.graph import Node, Operand
 from archspec.ir.sizes import ONE, Size
-from archspec.plan.kernel import Ahead, Call, Local, Offset, Product, Split, Statement
+from archspec.plan.kernel import Ahead, Call, Local, Offset, Product, Reach, Split, Statement
 from archspec.plan.layout import Access, extent, merge
 from archspec.plan.names import AROUND_PRODUCTS
 from archspec.plan.rows import all_accesses
 from archspec.plan.scalars import Level, Scalars
+from archspec.plan.triangles import RESULT
 from archspec.plan.wrap import finish
 from archspec.records import record
 
@@ -164,6 +165,7 @@ class _Products:
             "scratch",
             None if a.even else (self._table("rows_at", a.m), self._table("steps_at", a.k)),
             self._ahead(),
+            self._reach(),
         )
         return (*top.statements, product)
 
@@ -174,6 +176,18 @@ class _Products:
             return None
         batch, n, k = (extent(loops, self.extents) for loops in (a.batch, a.n, a.k))
         return s.parameters.panels(a.right.value, (batch, whole_panels(n), k), s.still.turns)
+
+    def _reach(self) -> Reach:
+        """What triangles spare of tiles that hold rows of one loop."""
+        m, n, k = (loops[0] if len(loops) == 1 else None for loops in (self.a.m, self.a.n, self.a.k))
+        left = self.node.operands.index(self.a.left)
+        for triangle in self.s.triangles:
+            sides = triangle.of, triangle.row, triangle.column
+            if sides in ((left, m, k), (left, k, m)):
+                return "until row" if triangle.row == m else "from row"
+            if sides in ((RESULT, m, n), (RESULT, n, m)):
+                return "lower" if triangle.row == m else "upper"
+        return "all"
 
     def _table(self, wanted: str, loops: tuple[int, ...]) -> str:
         extents = tuple(self.extents[i] for i in loops)

@@ -33,6 +33,7 @@ from archspec.plan.kernel import (
 from archspec.plan.layout import Access, strides
 from archspec.plan.names import Names
 from archspec.plan.storage import View, is_inside
+from archspec.plan.triangles import Triangle
 from archspec.records import field, record
 
 
@@ -108,7 +109,8 @@ class Scalars:
 
     `counters` maps a loop of the space to the terms of its counter; `levels` are the bodies from the outermost in.
     `storage` maps a value to the one whose memory it takes over. `early` are values whose inner loop has passed: they
-    are read back from where they were stored. `still` is what no step of the loop around changes.
+    are read back from where they were stored. `still` is what no step of the loop around changes,
+    `triangles` which halves of a product count for nothing.
     """
 
     def __init__(
@@ -119,8 +121,9 @@ class Scalars:
         storage: Mapping[int, int] | None = None,
         views: Mapping[int, View] | None = None,
         still: Still = NOTHING_STILL,
+        triangles: frozenset[Triangle] = frozenset(),
     ) -> None:
-        self.storage, self.views, self.still = storage or {}, views or {}, still
+        self.storage, self.views, self.still, self.triangles = storage or {}, views or {}, still, triangles
         self.graph, self.group, self.sizes, self.virtual = graph, group, graph.sizes, virtual
         self.names = Names()
         self.parameters = Parameters(self.names)

@@ -11,27 +11,29 @@ from collections.abc import Iterable, Mapping
 from archspec.ir.graph import BOOL, Graph, Node
 from archspec.ir.sizes import ZERO, Axis, Size, product
 from archspec.ops import OPS
-from archspec.plan.kernel import Call
+from archspec.plan.kernel import Call, Product
 
 FREE = frozenset({"copy", "stop_gradient", "number", "where", "dropout", "noise"})
 COUNTED = frozenset({"map", "reduce", "contract", "scatter"})
 
 
-def operations(node: Node) -> Size:
-    """The floating-point operations of one node."""
+def operations(node: Node, multiply_add: int = 2) -> Size:
+    """The floating-point operations of one node, of which a product has so many at each point."""
     kind = OPS[node.op].kind
     if kind not in COUNTED or node.op in FREE or node.dtype == BOOL:
         return ZERO
     if kind == "scatter":
         along = node.attribute("axis")
         return product(a for k, a in enumerate(node.loops) if k != along)
-    each = 2 if kind == "contract" else 1
+    each = multiply_add if kind == "contract" else 1
     return product(node.loops) * Size.number(each)
 
 
 def call_operations(call: Call) -> Size:
-    """The operations of one call of a kernel, those that it does again included."""
-    return total(operations(node) for node in call.inside)
+    """The operations of one call of a kernel, those that it does again included; half of a product of which half counts for
+    nothing."""
+    halved = any(isinstance(s, Product) and s.reach != "all" for s in call.kernel.body)
+    return total(operations(node, 1 if halved else 2) for node in call.inside)
 
 
 def call_nbytes(call: Call, sizes: Mapping[str, int], float_nbytes: int) -> int:

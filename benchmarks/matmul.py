@@ -244,6 +244,13 @@ def measure(product: str, dtype: str, shape: tuple[int, int, int], cuts: Sequenc
 
 def peak(dtype: str, rounds: int) -> float:
     """GFLOP/s of the core's multiply-add units with nothing to load or store: what no kernel can pass."""
+    run, flops = multiply_adds(dtype)
+    [seconds] = fastest([run], flops, rounds)
+    return 1e-9 * flops / seconds
+
+
+def multiply_adds(dtype: str) -> tuple[Callable[[int], None], int]:
+    """A function that multiplies and adds in registers, again and again; and how many operations one time is."""
     shape, steps, chains = tile_shape(dtype, this_machine().names), 1 << 16, 12
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
@@ -255,17 +262,15 @@ def peak(dtype: str, rounds: int) -> float:
         return context.get_dummy_value()
 
     @intrinsic
-    def multiply_adds(typing, pointer, count):
+    def in_registers(typing, pointer, count):
         return types.void(pointer, types.int64), emit
 
     def kernel(left, right, h, scratch, M, K, thread, threads):
-        multiply_adds(scratch, K)
+        in_registers(scratch, K)
 
     compiled = compile_kernel(Kernel(kernel, chains * shape.lanes), dtype)
     scratch = aligned(compiled.scratch, dtype)
-    flops = 2 * steps * chains * shape.lanes
-    [seconds] = fastest([lambda repeats: compiled.run(*[scratch] * 4, 0, steps, repeats)], flops, rounds)
-    return 1e-9 * flops / seconds
+    return lambda repeats: compiled.run(*[scratch] * 4, 0, steps, repeats), 2 * steps * chains * shape.lanes
 
 
 # --- the tables ----------------------------------------------------------------------------------------------------

@@ -1,10 +1,19 @@
-"""The time of a training step: forward, loss, backward, Adam, on a fresh batch."""
+"""The time of a training step: forward, loss, backward, Adam, on a fresh batch.
+
+What several threads gain is bounded by what several cores gain, and on a shared host that comes and goes: cores may be
+halves of one, or have no cache in common. So before and after each workload it is measured what all cores compute at once,
+and how fast one reads what another has written.
+"""
 
 from __future__ import annotations
 
+import statistics
+import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 from peers.crew import Process, environment
+from peers.floor import SHARED_NBYTES
 from peers.workloads import WORKLOADS, Workload
 
 from parts import speed
@@ -14,9 +23,41 @@ from parts.tables import milliseconds, ratio
 
 def measure(options: Options) -> dict[str, Any]:
     """For each workload: what a step must do and what a core does in a second; by threads and peer what a step takes."""
-    floor = Process("peers.floor", env=environment(1), name="floor")
-    found = {name: {**speed.measure(name, options), **floors(WORKLOADS[name], floor)} for name in options.workloads}
-    floor.close()
+    found = {}
+    with tempfile.NamedTemporaryFile() as shared:
+        shared.truncate(SHARED_NBYTES)
+        places = [(str(i), shared.name) for i in range(max(options.threads))]
+        cores = [Process("peers.floor", *place, env=environment(1), name="floor") for place in places]
+        for name in options.workloads:
+            before = machine(cores, options.threads)
+            speeds = speed.measure(name, options)
+            found[name] = {**speeds, **floors(WORKLOADS[name], cores[0]), "machine": [before, machine(cores, options.threads)]}
+        for core in cores:
+            core.close()
+    return found
+
+
+def machine(cores: Sequence[Process], threads: Sequence[int]) -> dict[str, Any]:
+    """By threads how many times what one core does so many do at once; bytes a second that one reads of what another wrote."""
+    return {"together": paces(cores, threads), "passed": passing(cores) if len(cores) > 1 else []}
+
+
+def passing(cores: Sequence[Process], rounds: int = 20) -> list[float]:
+    found = []
+    for _ in range(rounds):
+        cores[1].ask(ask="write")
+        found.append(cores[0].ask(ask="read")["bytes"])
+    return found
+
+
+def paces(cores: Sequence[Process], threads: Sequence[int], rounds: int = 5) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {str(n): [] for n in threads}
+    for _ in range(rounds):
+        alone = cores[0].ask(ask="rate")["flops"]
+        for n in threads:
+            for core in cores[:n]:
+                core.tell(ask="rate")
+            found[str(n)].append(sum(core.answer()["flops"] for core in cores[:n]) / alone)
     return found
 
 
@@ -43,8 +84,22 @@ def show(found: dict[str, Any], options: Options) -> str:
         ("floor", lambda name, threads, _: milliseconds(floor_of(name, threads))),
         ("archspec/floor", above),
         ("archspec: 1 thread/this", alone),
+        ("cores together/one", lambda name, threads, _: ratio(together(found[name], threads))),
     )
-    return "\n".join([speed.show("A training step", found, options, columns), peaks(found)])
+    return "\n".join([speed.show("A training step", found, options, columns), peaks(found), *passed(found)])
+
+
+def together(one: dict[str, Any], threads: int) -> float:
+    return statistics.median(rate for state in one["machine"] for rate in state["together"][str(threads)])
+
+
+def passed(found: dict[str, Any]) -> list[str]:
+    """How fast one core reads what another wrote, before and after each workload."""
+    states = {
+        name: [statistics.median(s["passed"]) / 1e9 for s in one["machine"] if s["passed"]] for name, one in found.items()
+    }
+    rates = ", ".join(f"{name} {' and '.join(f'{rate:.0f}' for rate in one)}" for name, one in states.items() if one)
+    return [f"GB/s from one core to another, before and after: {rates}"] if rates else []
 
 
 def peak_flops(found: dict[str, Any]) -> float:

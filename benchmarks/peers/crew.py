@@ -73,10 +73,13 @@ class Process:
         )
 
     def ask(self, **request: Any) -> dict[str, Any]:
+        self.tell(**request)
+        return self.answer()
+
+    def tell(self, **request: Any) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
-        return self.answer()
 
     def answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None

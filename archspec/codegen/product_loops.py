@@ -203,10 +203,12 @@ class ProductLoops:
 
     def _prefetch(self) -> None:
         """What maps on the sums read beside them is on its way while the tile computes, where that takes long enough; and so is
-        where results go: the rows of a tile lie apart, and a processor sees by itself only what follows in a row."""
+        where results go: the rows of a tile lie apart, and a processor sees by itself only what follows in a row. What a step
+        of a loop writes is near from the step before."""
         s = self.product
-        read = (s.k.constant or WORTH_PREFETCHING) >= WORTH_PREFETCHING
-        touched = [x for x in s.element if isinstance(x, k.Store) or (isinstance(x, k.Load) and read)]
+        wanted = (k.Load,) if (s.k.constant or WORTH_PREFETCHING) >= WORTH_PREFETCHING else ()
+        wanted += (k.Store,) if s.ahead is None else ()
+        touched = [x for x in s.element if isinstance(x, wanted)]
         rows = dict.fromkeys(text for text in map(self._prefetched, touched) if text)
         if not rows:
             return

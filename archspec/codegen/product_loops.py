@@ -206,9 +206,8 @@ class ProductLoops:
         where results go: the rows of a tile lie apart, and a processor sees by itself only what follows in a row. What a step
         of a loop writes is near from the step before."""
         s = self.product
-        wanted = (k.Load,) if (s.k.constant or WORTH_PREFETCHING) >= WORTH_PREFETCHING else ()
-        wanted += (k.Store,) if s.ahead is None else ()
-        touched = [x for x in s.element if isinstance(x, wanted)]
+        read = (s.k.constant or WORTH_PREFETCHING) >= WORTH_PREFETCHING
+        touched = [x for x in s.element if (isinstance(x, k.Store) and s.ahead is None) or (isinstance(x, k.Load) and read)]
         rows = dict.fromkeys(text for text in map(self._prefetched, touched) if text)
         if not rows:
             return

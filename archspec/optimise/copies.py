@@ -82,10 +82,10 @@ def _turned_map(builder: Builder, node: Node) -> int | None:
 
     v[c,b] = f(x[b,c], m[c])   ->   w[b,c] = f(x[b,c], m[c]);  v[c,b] = w[b,c]     sums of v over b are made row by row
     """
-    if OPS[node.op].kind != "map" or node.op in TRANSPARENT:
-        return None
-    node = _through_all(builder, node) if _reads_copies(builder, node) else node
     straight = tuple(range(len(node.axes)))
+    if not _may_turn(builder, node, straight) or OPS[node.op].kind != "map" or node.op in TRANSPARENT:
+        return None
+    node = _through_all(builder, node)
     whole = {index for _, index in node.operands if len(index) == len(straight)}
     if len(whole) != 1 or straight in whole:
         return None
@@ -97,6 +97,13 @@ def _turned_map(builder: Builder, node: Node) -> int | None:
     made = builder.add(replace(node, operands=operands, axes=tuple(node.axes[i] for i in order)))
     copy = Node("copy", (Operand(made, order),), node.axes, dtype=node.dtype, of=node.of)
     return builder.add(replace(copy, origin=node.origin))
+
+
+def _may_turn(builder: Builder, node: Node, straight: tuple[int, ...]) -> bool:
+    """Whether a node reads copies, or something along all of its loops in another order."""
+    nodes, rank = builder.nodes, len(straight)
+    turned = [True for value, i in node.operands if (len(i) == rank and i != straight) or nodes[value].op in TRANSPARENT]
+    return bool(turned)
 
 
 def _window_through(builder: Builder, node: Node) -> int | None:

@@ -25,11 +25,11 @@ def rewrite_locally(graph: Graph) -> Graph:
 
 PASSES: tuple[Pass, ...] = (
     rewrite_locally,
+    remove_dead,
     reshape_later,
     join_parts,
     multiply_without_division,
     read_windows_in_place,
-    remove_dead,
 )
 MAX_ROUNDS = 8
 

@@ -68,6 +68,18 @@ def _neutral(value: float, sides: tuple[int, ...]) -> Rule:
     return rule
 
 
+def _of_constants(*rules: Rule) -> Rule:
+    """Rules for what reads a constant, which few nodes do."""
+
+    def rule(builder: Builder, node: Node) -> int | None:
+        nodes = builder.nodes
+        if "constant" not in [nodes[v].op for v, _ in node.operands]:
+            return None
+        return next((value for each in rules if (value := each(builder, node)) is not None), None)
+
+    return rule
+
+
 def _minus_one(builder: Builder, node: Node) -> int | None:
     """x * -1  ->  -x."""
     for side in (1, 0):
@@ -177,7 +189,7 @@ def _product_of_two(builder: Builder, node: Node) -> int | None:
 RULES: dict[str, tuple[Rule, ...]] = {
     "add": (_neutral(0.0, (0, 1)), _add_negated),
     "subtract": (_neutral(0.0, (1,)), _subtract_negated),
-    "multiply": (_neutral(1.0, (0, 1)), _minus_one, _merge_factors),
+    "multiply": (_of_constants(_neutral(1.0, (0, 1)), _minus_one, _merge_factors),),
     "divide": (_neutral(1.0, (1,)), _divisor_of_rows),
     "negate": (_double_negation,),
     "power": (_power,),

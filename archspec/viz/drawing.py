@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-from archspec.records import as_dict, field, record
+from archspec.records import as_dict, field, fields, record
 
 
 @record
@@ -135,8 +135,7 @@ def _fields(drawing: Drawing) -> dict[str, Any]:
 
 def _all(items: tuple[Box, ...] | tuple[Node, ...] | tuple[Edge, ...]) -> list[dict[str, Any]]:
     return [
-        {k: v for k, v in as_dict(item).items() if v not in ("", 0, (), None, False) or k in ("parent", "order")}
-        for item in items
+        {f.name: v for f in fields(item) if (v := getattr(item, f.name)) or f.name in ("parent", "order")} for item in items
     ]
 
 

@@ -71,6 +71,43 @@ def test_the_number_of_threads_changes_no_bit(known, threads):
     assert fingerprint(archspec.loads(TEXT), threads) == known
 
 
+RECURRENT = """
+dim B, T, D = 11, K = 5
+model names(x[B,T,D]) -> z[B,T,K] {
+  z = x |> lstm(37) |> gru(29) |> rnn(300) |> linear(K)
+}
+train { loss = mean(z^2) }
+"""
+
+
+@pytest.fixture(scope="module")
+def recurrent():
+    program = archspec.loads(RECURRENT).compile(threads=1, dims={})
+    yield program
+    program.close()
+
+
+@pytest.mark.parametrize("steps", [1, 3, 4, 9])
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_change_no_bit_of_a_recurrence_of_few_or_many_steps(recurrent, threads, steps):
+    """What its steps multiply by is laid out ahead where they are enough, and else read where it lies."""
+    x = np.random.default_rng(0).normal(size=(19, steps, 11)).astype(np.float32)
+    program = archspec.loads(RECURRENT).compile(threads=threads, dims={})
+    (loss, gradient), (known_loss, known_gradient) = program.gradient(x=x), recurrent.gradient(x=x)
+    assert loss == known_loss
+    assert all(gradient[path].tobytes() == known_gradient[path].tobytes() for path in known_gradient)
+    program.close()
+
+
+def test_the_first_steps_and_rows_of_a_recurrence_have_the_same_bits_alone(recurrent):
+    x = np.random.default_rng(0).normal(size=(19, 9, 11)).astype(np.float32)
+    whole = recurrent.forward(x=x)["z"]
+    for steps in (1, 3, 4):
+        assert np.array_equal(recurrent.forward(x=x[:, :steps])["z"], whole[:, :steps])
+    for rows in (slice(1), slice(7, 19)):
+        assert np.array_equal(recurrent.forward(x=x[rows])["z"], whole[rows])
+
+
 def test_the_seed_changes_the_bits(known):
     assert fingerprint(archspec.loads(TEXT), seed=4) != known
 

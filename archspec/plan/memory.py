@@ -1,7 +1,7 @@
 """Memory: where in the arena each value lies, planned by lifetimes for given sizes.
 
-Values whose lifetimes overlap never share bytes. The largest are placed first, each at the lowest offset that is free
-during its life (Pisarchyk & Lee 2020, greedy by size).
+Values whose lifetimes overlap never share bytes, and small ones keep theirs a little longer. The largest are placed first,
+each at the lowest offset that is free during its life (Pisarchyk & Lee 2020, greedy by size).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from archspec.plan.plan import Plan
 from archspec.records import record
 
 ALIGNMENT = 64
+SMALL, LINGER = 4096, 4  # bytes, items
 
 
 @record
@@ -42,9 +43,15 @@ def lay_out(plan: Plan, sizes: Mapping[str, int], float_nbytes: int, placed: fro
     """The arena for given open sizes. `placed` values lie elsewhere: gradients, outputs of the caller."""
     lifetimes = {v: s for v, s in plan.lifetimes.items() if v not in placed}
     nbytes = {v: _rounded(value_nbytes(plan, v, sizes, float_nbytes)) for v in lifetimes}
-    offsets = _placed(lifetimes, nbytes)
+    offsets = _placed({v: _lingering(life, nbytes[v]) for v, life in lifetimes.items()}, nbytes)
     total = max((offsets[v] + nbytes[v] for v in offsets), default=0)
     return Memory(offsets, nbytes, total, _lower_bound(lifetimes, nbytes))
+
+
+def _lingering(life: tuple[int, int], nbytes: int) -> tuple[int, int]:
+    """A small value's bytes stay its own for some items more: threads would have to meet before others may be written there."""
+    birth, death = life
+    return (birth, death + LINGER) if nbytes <= SMALL else life
 
 
 def _placed(lifetimes: Mapping[int, tuple[int, int]], nbytes: Mapping[int, int]) -> dict[int, int]:

@@ -14,6 +14,7 @@ from archspec.codegen.source import kernel_source
 from archspec.plan import Plan, lay_out, make_plan
 from archspec.plan.groups import COLUMNS, PRODUCT, ROWS, fuse
 from archspec.plan.kernel import Call, For, Loop, Pack, Product, bodies
+from archspec.plan.memory import LINGER, SMALL
 from archspec.plan.names import Names, safe
 from archspec.plan.prepare import prepare
 
@@ -107,6 +108,17 @@ def test_memory_never_overlaps_in_time_and_space() -> None:
             together = life[0] <= other[1] and other[0] <= life[1]
             assert not together or stop <= other_start or other_stop <= start
     assert memory.lower_bound <= memory.total <= 1.2 * memory.lower_bound
+
+
+def test_small_values_are_not_written_over_at_once() -> None:
+    """Threads that have read one go on to the next kernels without waiting for each other."""
+    plan = plan_of()
+    memory = lay_out(plan, {"B": 32}, 4)
+    spans = {v: (memory.offsets[v], memory.offsets[v] + memory.nbytes[v]) for v in memory.offsets}
+    for value, (start, stop) in spans.items():
+        death = plan.lifetimes[value][1]
+        after = [spans[v] for v in spans if death < plan.lifetimes[v][0] <= death + LINGER]
+        assert memory.nbytes[value] > SMALL or all(stop <= below or above <= start for below, above in after)
 
 
 def test_results_are_written_in_place_where_nobody_reads_on() -> None:

@@ -118,13 +118,13 @@ class Emitter:
     def store(self, value: Value, pointer: Value) -> None:
         self.builder.store(value, self._vectors(value.type.count, pointer)).align = self.number.nbytes
 
-    def prefetch(self, pointer: Value, to_write: bool = False) -> None:
-        """Asks for the cache line of an element, to be read or written and kept in all caches."""
+    def prefetch(self, pointer: Value, to_write: bool = False, nearest: int = 1) -> None:
+        """Asks for the cache line of an element, to be read or written and kept in all caches from the `nearest` one on."""
         number = ir.IntType(32)
         place = self.builder.bitcast(pointer, ir.IntType(8).as_pointer())
         kind = ir.FunctionType(ir.VoidType(), [place.type, number, number, number])
         function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
-        self.builder.call(function, [place, number(int(to_write)), number(3), number(1)])
+        self.builder.call(function, [place, number(int(to_write)), number(4 - nearest), number(1)])
 
     def masked_load(self, lanes: int, count: Value) -> Callable[[Value], Value]:
         """A load of the first `count` lanes, zero in the others; memory beyond is not touched."""

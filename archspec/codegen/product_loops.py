@@ -108,9 +108,7 @@ class ProductLoops:
                     self._right()
                 else:
                     self._right_ahead(s.ahead)
-                self.line("for tile_row in range(block + top, block + bottom):")
-                with self.nested():
-                    self._tile()
+                self._tiles()
 
     # --- operands -------------------------------------------------------------------------------------------------
 
@@ -164,23 +162,50 @@ class ProductLoops:
 
     # --- tiles ----------------------------------------------------------------------------------------------------
 
-    def _tile(self) -> None:
-        """A tile's sums, made right where they are stored if the tile is whole and no maps come between."""
-        s, cut = self.product, self.cut
+    def _tiles(self) -> None:
+        """The tiles of a panel, a few together where maps follow."""
+        if self.cut.together > 1:
+            self._tiles_together()
+            return
+        self.line("for tile_row in range(block + top, block + bottom):")
+        with self.nested():
+            call = self._call()
+            place = _place_in_result(self.product)
+            if place is None:
+                self._sums_apart(*call)
+            else:
+                self._sums_in_place(*call, place)
+
+    def _tiles_together(self) -> None:
+        """The sums of some tiles, then the maps on all of them: each time that these begin and end, little is computed."""
+        s, together = self.product, self.cut.together
+        self.line(f"for group in range(block + top, block + bottom, {together}):")
+        with self.nested():
+            self.line(f"many = min({together}, block + bottom - group)")
+            self.line("for tile_row in range(group, group + many):")
+            with self.nested():
+                tile, operands = self._call()
+                self._sums(tile, operands, f"at({s.scratch}, {self.sums} + (tile_row - group)*MR*NR), NR")
+            self.line(f"rows = min(many*MR, {self.m} - group*MR)")
+            self._maps("group")
+
+    def _call(self) -> tuple[str, str]:
+        """Which primitive makes a tile's sums, and of what."""
         self.line(f"rows = min(MR, {self.m} - tile_row*MR)")
         self._prefetch()
-        call = "tile" if s.left_tables is None or cut.pack_left else "tile_at", self._operands()
-        place = _place_in_result(s)
-        if place is None:
-            self._sums_apart(*call)
-            return
+        tables = self.product.left_tables is not None and not self.cut.pack_left
+        return "tile_at" if tables else "tile", self._operands()
+
+    def _sums_in_place(self, tile: str, operands: str, place: str) -> None:
+        """A tile's sums, made right where they are stored if the tile is whole."""
+        s = self.product
         self.line("if rows == MR and columns == NR:")
         with self.nested():
             self.line(f"{s.m[0]}, {s.n[0]} = tile_row*MR, first")
-            self._sums(*call, place)
+            self._sums(tile, operands, place)
         self.line("else:")
         with self.nested():
-            self._sums_apart(*call)
+            self._sums_apart(tile, operands)
 
     def _operands(self) -> str:
         """Both sides of a tile and the steps of its sums: of those of which some count for nothing, only the others."""
@@ -231,7 +256,12 @@ class ProductLoops:
         """A tile's sums in scratch memory, and the maps on them."""
         s = self.product
         self._sums(tile, operands, f"at({s.scratch}, {self.sums}), NR", apart=True)
-        self._elements((f"{s.total} = {s.scratch}[sums + t]",), s.row, s.element)
+        self._maps("tile_row")
+
+    def _maps(self, first: str) -> None:
+        """The maps on the sums of the tiles from a `first` one on."""
+        s = self.product
+        self._elements((f"{s.total} = {s.scratch}[sums + t]",), s.row, s.element, first)
 
     def _sums(self, tile: str, operands: str, place: str, apart: bool = False) -> None:
         """The call of a tile. Where the sum is cut, what it has come to is in the result; if it is to grow `apart`, it is
@@ -251,20 +281,24 @@ class ProductLoops:
         with self.nested():
             self.line(f"{tile}({arguments})")
 
-    def _row(self) -> None:
+    def _row(self, first: str = "tile_row") -> None:
         s = self.product
-        self.line(f"{s.m[0]} = tile_row*MR + r")
+        self.line(f"{s.m[0]} = {first}*MR + r")
         if s.m_split is not None:
             self.out.split(s.m_split)
 
     def _elements(
-        self, lines: tuple[str, ...], row: tuple[k.Statement, ...] = (), element: tuple[k.Statement, ...] = ()
+        self,
+        lines: tuple[str, ...],
+        row: tuple[k.Statement, ...] = (),
+        element: tuple[k.Statement, ...] = (),
+        first: str = "tile_row",
     ) -> None:
-        """Loops over the elements of a tile around `lines` and maps, those of a row first."""
+        """Loops over the elements of tiles from a `first` one on, around `lines` and maps, those of a row before."""
         s = self.product
         self.line("for r in range(rows):")
         with self.nested():
-            self._row()
+            self._row(first)
             self.out.body(row)
             self.line(f"sums = {self.sums} + r*NR")
             self.line("for t in range(columns):")

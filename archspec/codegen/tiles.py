@@ -222,7 +222,7 @@ def define(module: ir.Module, primitive: Primitive) -> ir.Function:
         left, rows_by, steps_by, right, right_stride, k, acc, acc_stride, rows, columns = function.args
         steps_by = INDEX(1) if primitive.along else steps_by
         right_stride = INDEX(shape.columns) if primitive.across else right_stride
-        operands = (left, rows_by, steps_by, right, right_stride, k, acc, acc_stride)
+        operands = (left, rows_by, steps_by, right, right_stride, k, acc, acc_stride, not primitive.along)
         emit_cuts(e, shape.cuts, Sums(primitive.what.endswith("onto"), *operands), rows, columns)
     e.builder.ret_void()
     return function
@@ -235,7 +235,8 @@ def define(module: ir.Module, primitive: Primitive) -> ir.Function:
 class Sums:
     """acc[r*acc_stride + t] (+)= sum over p < k of left[rows(r) + steps(p)] * right[p*right_stride + t]
 
-    `rows` and `steps` are strides or tables.
+    `rows` and `steps` are strides or tables. Where the steps of the left side lie `apart`, as in x^T, what lies beside them
+    is of the tiles that follow, and on its way meanwhile.
     """
 
     onto: bool
@@ -247,6 +248,7 @@ class Sums:
     k: Value
     acc: Value
     acc_stride: Value
+    apart: bool
 
 
 def emit_cuts(e: Emitter, cuts: Sequence[TileShape], sums: Sums, rows: Value, columns: Value) -> None:
@@ -276,6 +278,8 @@ def emit_sums(e: Emitter, cut: TileShape, sums: Sums, rows: Value) -> None:
         rights = [e.load(cut.lanes, e.shifted(row, INDEX(v * cut.lanes))) for v in range(cut.vectors)]
         along = e.walked(sums.steps, p)
         values = [e.splat(e.builder.load(e.shifted(left, along)), cut.lanes) for left in lefts]
+        if sums.apart:
+            e.prefetch(e.shifted(lefts[0], e.plus(along, INDEX(LINE // e.number.nbytes))), nearest=2)
         pairs = [(value, right) for value in values for right in rights]
         return [multiply_add(value, right, total) for (value, right), total in zip(pairs, totals, strict=True)]
 

@@ -55,7 +55,7 @@ EMITTED = frozenset({"block", "blocks"})
 AROUND_PRODUCTS = frozenset(
     (
         "panels tiles work begin end turn low high block height p depth panel start top bottom b b_k tile_row first columns "
-        "rows sums r t above below done skip steps"
+        "rows sums r t above below done skip steps group many"
     ).split(),
 )
 TEMPORARY = re.compile(r"t\d+")

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from archspec.beside import beside
 from archspec.diagnostics import ArchError, Diagnostic, did_you_mean
 from archspec.pipeline import PRECISIONS, Stages, plan
-from archspec.viz.draw import VIEWS, Compiled, draw
-from archspec.viz.drawing import Drawing
+from archspec.viz.draw import VIEWS, Compiled, draw, graph_of, graph_views
+from archspec.viz.drawing import Drawing, View
 from archspec.viz.measured import Measured
-from archspec.viz.table import table
+from archspec.viz.table import Table, table
 
 if TYPE_CHECKING:
     from archspec.plan import Plan
 
 FLOAT_NBYTES = {"f32": 4, "f64": 8}
+DRAWN_SOONER = 2000  # nodes of the graphs to draw, some 8 layers, which take no longer than a process beside this one
 Profile = Mapping[str, Any]
 
 
@@ -36,10 +39,16 @@ def drawing(
     if measured is not None:
         opened |= {name: measured.sizes[name] for name in opened if name in measured.sizes}
     sizes = {**opened, **given}
+    shown = Table(stages, {**stages.graph.sizes, **sizes})
+    graphs = {name: graph_of(stages, name) for name in views if name != "plan"}
+    written: Callable[[], tuple[View, ...]] = partial(graph_views, graphs, shown.blocks, shown.sizes, measured)
     if "plan" not in views:
-        return draw(stages, sizes, views, measured=measured)
+        return draw(shown, written, measured=measured)
+    if sum(len(graph.nodes) for graph in graphs.values()) > DRAWN_SOONER:
+        written = beside(written)
     made = measured.plan if measured is not None else plan(stages.optimised, sizes)
-    return draw(stages, sizes, views, _compiled(made, made.usual_sizes({**made.graph.sizes, **sizes}), precision), measured)
+    compiled = _compiled(made, made.usual_sizes({**made.graph.sizes, **sizes}), precision)
+    return draw(shown, written, compiled, measured)
 
 
 def _compiled(made: Plan, sizes: Mapping[str, int], precision: str) -> Compiled:

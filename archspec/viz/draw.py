@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from archspec.ir.graph import Graph
 from archspec.records import field, record
+from archspec.viz.blocks import Block
 from archspec.viz.compiled import arena, compiled_view
 from archspec.viz.drawing import Drawing, View
 from archspec.viz.graphs import graph_view
@@ -30,24 +32,24 @@ class Compiled:
 
 
 def draw(
-    stages: Stages,
-    sizes: Mapping[str, int],
-    wanted: tuple[str, ...],
-    compiled: Compiled | None = None,
-    measured: Measured | None = None,
+    shown: Table, written: Callable[[], tuple[View, ...]], compiled: Compiled | None = None, measured: Measured | None = None
 ) -> Drawing:
-    """The views `wanted` of a model, with `sizes` for its open axes; its kernels and memory where it is compiled."""
-    shown = Table(stages, {**stages.graph.sizes, **sizes})
-    views = [_graph_view(name, shown, measured) for name in wanted if name != "plan"]
-    step = measured.step if measured is not None else {}
-    if compiled is None or "plan" not in wanted:
-        return Drawing(stages.lowered.model, shown.sizes, tuple(views), step=step)
-    views.append(compiled_view(compiled.plan, shown.blocks, shown.sizes, compiled.threads, measured))
+    """A model as a drawing: the views that `written` gives; its kernels and memory where it is compiled."""
+    title, step = shown.stages.lowered.model, measured.step if measured is not None else {}
+    if compiled is None:
+        return Drawing(title, shown.sizes, written(), step=step)
+    kernels = compiled_view(compiled.plan, shown.blocks, shown.sizes, compiled.threads, measured)
     memory = arena(compiled.plan, shown.sizes, compiled.float_nbytes)
-    return Drawing(stages.lowered.model, shown.sizes, tuple(views), memory, compiled.sources, step)
+    return Drawing(title, shown.sizes, (*written(), kernels), memory, compiled.sources, step)
 
 
-def _graph_view(name: str, shown: Table, measured: Measured | None) -> View:
-    stages = shown.stages
-    graph = stages.backward if name == "backward" and stages.has_loss else stages.graph
-    return graph_view(name, VIEWS[name], graph, shown.blocks, shown.sizes, measured)
+def graph_views(
+    graphs: Mapping[str, Graph], blocks: Sequence[Block], sizes: Mapping[str, int], measured: Measured | None = None
+) -> tuple[View, ...]:
+    """Graphs by the names of their views, with the blocks of their model."""
+    return tuple(graph_view(name, VIEWS[name], graph, blocks, sizes, measured) for name, graph in graphs.items())
+
+
+def graph_of(stages: Stages, view: str) -> Graph:
+    """The graph that a view shows."""
+    return stages.backward if view == "backward" and stages.has_loss else stages.graph

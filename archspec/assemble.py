@@ -44,6 +44,7 @@ class _Assembly:
         self.crew = call_crew()
         self.linked = Linked()
         self.arena = Arena()
+        self.update_arena = Arena()  # what a gradient leaves is read after the update, so it lies elsewhere
         self.layout = make_layout(stages.graph, stages.treatments)
         self.arguments: Mapping[str, Any] = stages.training.optimizer.arguments
         self.optimizer = OPTIMIZERS[stages.training.optimizer.name]
@@ -121,6 +122,7 @@ class _Assembly:
         fixed: Mapping[str, Array] | None = None,
         into: Mapping[str, str] | None = None,
         sizes: Mapping[str, int] | None = None,
+        arena: Arena | None = None,
     ) -> Stage:
         plan = make_plan(graph, into, sizes)
         crew, self.crew = self.crew, None
@@ -130,13 +132,13 @@ class _Assembly:
         return Stage(
             plan,
             natives,
-            self.arena,
+            arena or self.arena,
             self.precision,
             self.options.threads,
             self.options.seed,
             self.state.step,
             {**weights, **(fixed or {})},
-            lambda sizes: self._stage(graph, fixed, into, sizes),
+            lambda sizes: self._stage(graph, fixed, into, sizes, arena),
         )
 
     def _kernels_ahead(self, graph: Graph) -> Iterator[Sequence[Kernel]]:
@@ -155,11 +157,11 @@ class _Assembly:
         graph = Graph(
             graph.nodes, graph.inputs, graph.weights, graph.outputs, graph.specs, {**graph.sizes, "chunks": len(chunks)}
         )
-        return self._stage(optimise(graph), fixed)
+        return self._stage(optimise(graph), fixed, arena=self.update_arena)
 
     def _update(self) -> Stage:
         graph, into = self._update_graph()
-        return self._stage(graph, into=into)
+        return self._stage(graph, into=into, arena=self.update_arena)
 
     def _update_graph(self) -> tuple[Graph, dict[str, str]]:
         training = self.stages.training

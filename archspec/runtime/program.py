@@ -231,7 +231,7 @@ class Program:
     @property
     def steps_done(self) -> int:
         """How many updates the weights have seen."""
-        return int(self.state.step[0])
+        return int(self._steps[0])
 
     @property
     def learning_rate(self) -> float:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import REPOSITORY
 
-from archspec.data import permutation
+from archspec.data import permutation, random
 
 
 @given(st.integers(0, 500), st.integers(0, 2**64), st.lists(st.integers() | st.text() | st.booleans(), max_size=3))
@@ -29,6 +29,13 @@ def test_known_order():
 
 
 KNOWN = [4, 3, 7, 9, 1, 0, 5, 2, 6, 8]
+
+
+def test_equal_draws_keep_their_order(monkeypatch):
+    """However the processor's sort goes about them."""
+    draws = np.arange(1000, dtype=np.uint64)[::-1] // 300
+    monkeypatch.setattr(random, "_draws", lambda n, seed, stream: draws)
+    assert np.array_equal(permutation(1000, 0), sorted(range(1000), key=lambda i: draws[i]))
 
 
 def test_seed_and_stream_matter():

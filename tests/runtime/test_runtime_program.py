@@ -245,3 +245,27 @@ def test_threads_of_python_take_turns(one: Program) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert all(map(all, pool.map(often, range(4))))
+
+
+MANY_WEIGHTS = """
+dim B, V = 60000, K = 3
+model net(w[B]: V) -> z[B,K] { z = w |> embed(16) |> batchnorm |> linear(K) }
+data { source = csv("none.csv"); w[B]: V = source["w"]; y[B]: K = source["y"] }
+train { loss = cross_entropy(z, y)
+ optimizer = sgd(lr=1e-2)
+ clip = CLIP }
+"""
+
+
+def test_the_norm_of_many_weights_leaves_what_a_step_returns() -> None:
+    """The squares of their gradients are summed in more memory than the few values of the model take."""
+    found = []
+    for clip in ("norm(1e6)", "value(1e6)"):
+        made = loads(MANY_WEIGHTS.replace("CLIP", clip)).compile({}, threads=1)
+        inputs = {"w": np.arange(2), "y": np.arange(2)}
+        losses = made.step(**inputs), made.step_rows(made.check_arrays(inputs), np.arange(2))
+        found.append((losses, {p: a.copy() for p, a in made.weights.items() if a.size < 100}))
+    (first, running), (second, expected) = found
+    assert first == second
+    for path, array in expected.items():
+        np.testing.assert_array_equal(running[path], array)

@@ -62,7 +62,8 @@ def cut_of(product: k.Product, precision: str, shape: TileShape, length: Size | 
     deep = is_bare(product) and wanted.depth < (known or OPEN_SUM)
     width, rows = shape.columns, max(1, wanted.rows // shape.rows)
     panel = (Size.number(wanted.depth) if deep else steps) * Size.number(width)
-    together = 1 if is_bare(product) else max(1, ROWS_TOGETHER // shape.rows)
+    apart = is_bare(product) or product.ahead is not None  # in a step's few tiles only their panel is to be near
+    together = 1 if apart else max(1, ROWS_TOGETHER // shape.rows)
     packed_at = panel + Size.number(together * shape.rows * width)
     deepest = Size.number(wanted.depth) if deep else steps
     block = deepest * Size.number((rows + 1) * shape.rows) if wanted.pack_left else Size.number(0)

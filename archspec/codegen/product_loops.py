@@ -229,10 +229,11 @@ class ProductLoops:
     def _prefetch(self) -> None:
         """What maps on the sums read beside them is on its way while the tile computes, where that takes long enough; and so is
         where results go: the rows of a tile lie apart, and a processor sees by itself only what follows in a row. What a step
-        of a loop writes is near from the step before."""
+        of a loop writes is near from the step before; places of rows that take divisions cost as much as they bring."""
         s = self.product
-        read = (s.k.constant or WORTH_PREFETCHING) >= WORTH_PREFETCHING
-        touched = [x for x in s.element if (isinstance(x, k.Store) and s.ahead is None) or (isinstance(x, k.Load) and read)]
+        is_long = (s.k.constant or WORTH_PREFETCHING) >= WORTH_PREFETCHING
+        is_far = s.ahead is None and (s.m_split is None or is_long)
+        touched = [x for x in s.element if (isinstance(x, k.Store) and is_far) or (isinstance(x, k.Load) and is_long)]
         rows = dict.fromkeys(text for text in map(self._prefetched, touched) if text)
         if not rows:
             return

@@ -108,6 +108,32 @@ def test_the_first_steps_and_rows_of_a_recurrence_have_the_same_bits_alone(recur
         assert np.array_equal(recurrent.forward(x=x[rows])["z"], whole[rows])
 
 
+TALL = """
+dim B, F = 40
+model m(x[B,F]) -> z[B,70] { z = x |> linear(70) |> gelu_tanh |> linear(70) }
+"""
+CAUSAL = """
+dim B, T = 37, D = 32
+model m(x[B,T,D]) -> z[B,T,D] { z = attention(x, x, N=2, causal=true) }
+"""
+
+
+@pytest.mark.parametrize(("text", "shape"), [(TALL, (1030, 40)), (TALL, (523, 40)), (TALL, (129, 40)), (CAUSAL, (7, 37, 32))])
+def test_threads_that_share_rows_or_tiles_change_no_bit_and_nor_do_other_rows(text, shape):
+    x = np.random.default_rng(2).normal(size=shape).astype(np.float32)
+
+    def run(threads, rows):
+        program = archspec.loads(text).compile(threads=threads, dims={})
+        z = program.forward(x=x[rows])["z"]
+        program.close()
+        return z.tobytes(), len(z)
+
+    whole, count = run(1, slice(None))
+    assert all(run(threads, slice(None)) == (whole, count) for threads in (2, 3, 4))
+    last, few = run(2, slice(-3, None))
+    assert whole.endswith(last) and few == 3
+
+
 def test_the_seed_changes_the_bits(known):
     assert fingerprint(archspec.loads(TEXT), seed=4) != known
 

@@ -3,7 +3,7 @@
 A row of the table is (address of the kernel, barrier before it, arguments …). Every thread walks the whole table and
 does its share of each kernel; where a kernel reads what another thread wrote, the threads meet at a barrier first. A table
 that takes in a batch begins with a row of `let_in` for each input. The barrier after those is a gate, a 2: there the table
-ends if one of them was refused.
+ends if one of them was refused. A gate that is a 3 ends it if the loss is not finite.
 
 These are bodies that Numba compiles; the names that they do not define are those of `intrinsics`.
 """
@@ -31,7 +31,8 @@ def meet(counters, threads):
 
 def drive(table, rows, width, counters, thread, threads):
     """Runs `rows` rows of `width` words; counters[0] counts arrivals at barriers and only grows, counters[8] is set by rows
-    that refuse an input.
+    that refuse an input; counters[9] is the address of the loss, and counters[10] the bits that all are 1 in numbers that are
+    not finite.
 
     Numbers too small for a whole mantissa become zero meanwhile, on every thread: an optimiser's averages of gradients that
     have become zero, as those of a dead ReLU, fade into such numbers, and arithmetic on them takes a hundred cycles.
@@ -42,6 +43,8 @@ def drive(table, rows, width, counters, thread, threads):
         if threads > 1 and start[1] != 0:
             meet(counters, threads)
         if start[1] == 2 and counters[8] != 0:
+            break
+        if start[1] == 3 and words_at(counters[9])[0] & counters[10] == counters[10]:
             break
         call_kernel(start, thread, threads)
     if threads > 1:

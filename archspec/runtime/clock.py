@@ -118,7 +118,7 @@ class Clock:
             words[:, place, 2] = ticks.ctypes.data
             words[:, place, 3] = np.arange(rows) * 2 + which
             words[:, place, 4] = 2 * rows
-        return _Timed(table, Table(words.reshape(3 * rows, words.shape[2]), table.owners), ticks)
+        return _Timed(table, table.rewritten(words.reshape(3 * rows, words.shape[2])), ticks)
 
 
 def timed_call(clock: Clock, run: Callable[[Table], None], address: int, *arguments: int) -> float:

@@ -15,18 +15,33 @@ from numpy.typing import NDArray
 from archspec.runtime.ports import Inlet, Port, arrays_are_known
 from archspec.runtime.stage import LINE, aligned
 
-GATE = 2  # a barrier that a table ends at when an input is refused
+GATE, FINITE_GATE = 2, 3  # barriers that a table ends at when an input is refused, and when the loss is not finite
+EXPONENTS = {4: 0x7F800000, 8: 0x7FF0000000000000}  # by bytes of a number: the bits that say that it is not finite
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
 
 class Table:
     """Rows of (address, barrier before it, arguments …), fixed once made. `owners` keeps alive what they point to: the bound
-    stages whose rows they are, one after another. Through an `inlet` a table takes in its batch by itself."""
+    stages whose rows they are, one after another. Through an `inlet` a table takes in its batch by itself. `loss` is what
+    FINITE_GATEs look at."""
 
-    def __init__(self, words: NDArray[np.int64], owners: tuple[Any, ...] = (), inlet: Inlet | None = None) -> None:
+    def __init__(
+        self,
+        words: NDArray[np.int64],
+        owners: tuple[Any, ...] = (),
+        inlet: Inlet | None = None,
+        loss: NDArray[Any] | None = None,
+    ) -> None:
+        self.watched = (loss.ctypes.data, EXPONENTS[loss.itemsize]) if loss is not None else (0, 0)
         self.words, self.owners, self.inlet = np.ascontiguousarray(words), owners, inlet
         self.letting_in = Table(behind_gate(inlet.rows, self.words), owners) if inlet is not None else self
         self.place: tuple[int, int, int] = (self.words.ctypes.data, *self.words.shape)
+
+    def rewritten(self, words: NDArray[np.int64]) -> Table:
+        """The same with other rows."""
+        made = Table(words, self.owners)
+        made.watched = self.watched
+        return made
 
 
 class Timer(Protocol):
@@ -49,7 +64,7 @@ class Executor:
         self._board = aligned(LINE * threads).view(np.int64)
         self._posted: memoryview[Any] = self._board.data  # see `wait` in codegen/driver.py
         self._counters = aligned(2 * LINE).view(np.int64)
-        self._refusals: memoryview[Any] = self._counters.data
+        self._shared: memoryview[Any] = self._counters.data
         self._table: Table | None = None
         self._workers: list[_Worker] = []
         self._finalizer = weakref.finalize(self, _stop, self._workers)
@@ -73,8 +88,8 @@ class Executor:
     def run_letting_in(self, table: Table) -> bool:
         """Runs a table on what its inlet was given; whether that was taken. If not, nothing was run."""
         self.run(table.letting_in)
-        if self._refusals[8]:
-            self._refusals[8] = 0
+        if self._shared[8]:
+            self._shared[8] = 0
             return False
         return True
 
@@ -88,6 +103,7 @@ class Executor:
         drive = self._drive
         if table is not self._table:
             self._posted[1], self._posted[2], self._posted[3] = table.place
+            self._shared[9], self._shared[10] = table.watched
             self._table = table
         if self._workers:
             self._post()

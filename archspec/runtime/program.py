@@ -15,7 +15,7 @@ from archspec.ir.graph import Graph
 from archspec.records import record
 from archspec.runtime import feed
 from archspec.runtime.clock import Measures
-from archspec.runtime.executor import Executor, Table, joined
+from archspec.runtime.executor import FINITE_GATE, Executor, Table, joined
 from archspec.runtime.ports import take_alike
 from archspec.runtime.stage import MOST_BOUND, Array, Bound, Stage
 from archspec.runtime.table import written_arrays
@@ -83,6 +83,7 @@ class Program:
         self._steps = state.step.data
         self._tables: dict[int, Table] = {}
         self._step_tables: dict[int, Table] = {}
+        self._guarded_tables: dict[int, Table] = {}
         self._updates: tuple[int, Table] | None = None
         self._made: dict[str, Stage] = {}
         self._carried: dict[str, Array] = {}
@@ -151,12 +152,11 @@ class Program:
         """
         with self._turn:
             bound = self._take(self._stage("train"), arrays, rows)
-            self._executor.run(self._table(bound))
+            self._set_scalars()
+            self._executor.run(self._guarded_table(bound))
             loss = float(bound.outputs["loss"])
             if not math.isfinite(loss):
                 raise self._diverged(bound)
-            self._set_scalars()
-            self._executor.run(self._update_table(bound))
             self._finish_step(bound)
             return loss
 
@@ -319,10 +319,17 @@ class Program:
         """Training and update as one table."""
         return self._step_tables.get(id(bound)) or _kept(self._step_tables, self._joined_tables(bound))
 
-    def _joined_tables(self, bound: Bound) -> Table:
+    def _guarded_table(self, bound: Bound) -> Table:
+        """The same, with no update where the loss is not finite."""
+        return self._guarded_tables.get(id(bound)) or _kept(self._guarded_tables, self._joined_tables(bound, guarded=True))
+
+    def _joined_tables(self, bound: Bound, guarded: bool = False) -> Table:
         update = self._update_table(bound)
-        inlet = self._executor.inlet(bound.ports)
-        return Table(joined([bound.rows, update.words]), (bound, *update.owners), inlet)
+        words, owners = joined([bound.rows, update.words]), (bound, *update.owners)
+        if not guarded:
+            return Table(words, owners, self._executor.inlet(bound.ports))
+        words[len(bound.rows) : len(bound.rows) + 1, 1] = FINITE_GATE
+        return Table(words, owners, loss=bound.outputs["loss"])
 
     def _update_table(self, bound: Bound) -> Table:
         """The clipping factor where asked for, then the update of each segment, as one table."""

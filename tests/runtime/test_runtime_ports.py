@@ -119,3 +119,19 @@ def test_the_learning_rate_of_the_last_update(schedule: str) -> None:
     made = program("adam(lr=1e-2)" + schedule)
     made.step(**batch())
     assert made.learning_rate == pytest.approx(1e-2 / 3 if schedule else 1e-2)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("precision", ["f32", "f64"])
+def test_a_loss_that_is_not_finite_changes_no_weight(precision: str, threads: int) -> None:
+    made = loads(TEXT).compile({}, precision, threads=threads)
+    inputs, rows = batch(), np.arange(6)
+    made.step_rows(made.check_arrays(inputs), rows)
+    before, states = made.state.weights.copy(), [a.copy() for a in made.state.optimizer.values()]
+    wrong = {**inputs, "x": np.where(inputs["x"] == inputs["x"][2, 3], np.float32(np.nan), inputs["x"])}
+    with pytest.raises(ArchError, match="is not finite"):
+        made.step_rows(made.check_arrays(wrong), rows)
+    np.testing.assert_array_equal(made.state.weights, before)
+    for array, kept in zip(made.state.optimizer.values(), states, strict=True):
+        np.testing.assert_array_equal(array, kept)
+    assert made.steps_done == 1 and np.isfinite(made.step_rows(made.check_arrays(inputs), rows))

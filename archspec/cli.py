@@ -291,7 +291,7 @@ def _parse_size(text: str) -> tuple[str, int]:
 
 def _viz(options: argparse.Namespace) -> int:
     from archspec.drawn import drawn_file
-    from archspec.runtime.checkpoint import write_whole
+    from archspec.saving import write_whole
 
     spec = _load(options)
     path = options.out or Path(f"{options.spec.stem}.html")
@@ -310,7 +310,7 @@ def _read_profile(path: Path) -> Mapping[str, Any]:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from archspec.runtime.checkpoint import write_whole
+    from archspec.saving import write_whole
     from archspec.viz.report import read_run, report
 
     path = options.out or (options.runs[0] / "report.html" if len(options.runs) == 1 else Path("report.html"))
@@ -336,7 +336,7 @@ def _formatted(path: Path, check: bool) -> bool:
     """Whether a file is not in the canonical form; without `check` it is then written anew."""
     from archspec.frontend.format import format_source
     from archspec.frontend.parse import read_source
-    from archspec.runtime.checkpoint import write_whole
+    from archspec.saving import write_whole
 
     text = format_source(read_source(path)).encode()
     if text == path.read_bytes():

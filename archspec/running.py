@@ -207,7 +207,7 @@ def _made(folder: Path) -> Path:
 
 def _write_start(folder: Path, spec: Spec, stages: Any, options: Any, dataset: Dataset, total: int) -> None:
     from archspec.data.kept import kept
-    from archspec.runtime.checkpoint import write_whole
+    from archspec.saving import write_whole
 
     write_whole(folder / "spec.arch", spec.source.text.encode())
     write_whole(folder / "settings.json", settings_json(spec, stages, options, dataset, total).encode())
@@ -251,7 +251,8 @@ def _recipe(recipe: Any) -> Any:
 
 
 def _write_end(folder: Path, program: Program, outcome: Outcome, stages: Any) -> None:
-    from archspec.runtime.checkpoint import save_weights, write_whole
+    from archspec.runtime.checkpoint import save_weights
+    from archspec.saving import write_whole
 
     about = {"model": stages.lowered.model, "step": program.steps_done}
     metadata = {"archspec": json.dumps(about)}  # one entry: safetensors writes several in any order
@@ -262,7 +263,7 @@ def _write_end(folder: Path, program: Program, outcome: Outcome, stages: Any) ->
 
 
 def _write_examples(folder: Path, program: Program, stages: Any, spec: Spec, dataset: Dataset, batches: Batches) -> None:
-    from archspec.runtime.checkpoint import write_whole
+    from archspec.saving import write_whole
     from archspec.trained.examine import examine
 
     record = examine(program, stages, spec.file, dataset, batches.arrays)
@@ -270,7 +271,7 @@ def _write_examples(folder: Path, program: Program, stages: Any, spec: Spec, dat
 
 
 def _write_report(folder: Path) -> None:
-    from archspec.runtime.checkpoint import write_whole
+    from archspec.saving import write_whole
     from archspec.viz.report import read_run, report
 
     write_whole(folder / "report.html", report([read_run(folder)]).encode())
@@ -279,7 +280,7 @@ def _write_report(folder: Path) -> None:
 def _write_profile(folder: Path, profiler: Profiler, stages: Any, precision: str) -> Mapping[str, Any]:
     from archspec.drawn import drawn_file
     from archspec.profile import profile_data
-    from archspec.runtime.checkpoint import write_whole
+    from archspec.saving import write_whole
 
     made = profile_data(profiler, precision)
     write_whole(folder / "profile.json", json.dumps(made, indent=1, ensure_ascii=False).encode())

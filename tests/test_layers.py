@@ -26,9 +26,9 @@ MAY_IMPORT = {
     "plan": "diagnostics ir ops",
     "codegen": "diagnostics ir ops plan",
     "data": "diagnostics frontend",
-    "runtime": "diagnostics ir ops learning lower plan data",
+    "runtime": "diagnostics ir ops learning lower plan data saving",
     "viz": "diagnostics frontend ir ops learning lower plan",
-    "trained": "diagnostics frontend ir ops learning lower plan data runtime viz pipeline spec",
+    "trained": "diagnostics frontend ir ops learning lower plan data runtime viz pipeline spec saving",
 }
 HEAVY = {"numba", "llvmlite", "networkx", "lark", "scipy"}
 

@@ -1,9 +1,7 @@
-"""Weights on disk: safetensors, written beside, synced and renamed, so that a file is whole or not there."""
+"""Weights on disk, as safetensors."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,35 +10,7 @@ import numpy as np
 from archspec.diagnostics import ArchError, Diagnostic
 from archspec.runtime.stage import Array
 from archspec.runtime.weights import Weights
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Replaces a file in one go; a link goes on leading to it, and it keeps its mode. Raises ArchError where the disk refuses,
-    and leaves the old file."""
-    temporary, shown = "", path
-    try:
-        path = Path(os.path.realpath(path))
-        mode = path.stat().st_mode & 0o7777 if path.exists() else 0o644
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
-        raise ArchError(Diagnostic("R05", f"cannot write {shown}: {error.strerror}")) from None
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+from archspec.saving import write_whole
 
 
 def save_weights(path: Path, weights: Mapping[str, Array], metadata: Mapping[str, str]) -> None:

@@ -93,7 +93,7 @@ def _show(every: Iterator[Seen], options: argparse.Namespace) -> None:
     from archspec.viz.heatmap import seen_svg, seen_text
 
     if options.out is not None:
-        from archspec.runtime.checkpoint import write_whole
+        from archspec.saving import write_whole
         from archspec.viz.examples import seen_page
 
         draw = seen_svg if options.out.suffix == ".svg" else seen_page

@@ -105,7 +105,7 @@ def _last_run(loops: tuple[int, ...], extents: tuple[Size, ...], accesses: list[
     return tuple(i for run in runs[:-1] for i in run), runs[-1]
 
 
-WIDEST = 64  # columns that a panel has at most; fewer are half or a quarter of them
+WIDEST = 64  # columns that a panel has at most, on any machine; fewer are half or a quarter of them (codegen/shapes.py)
 
 
 def whole_panels(columns: Size) -> Size:

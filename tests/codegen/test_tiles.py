@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import mmap
 import sys
 from collections.abc import Callable
@@ -14,8 +15,10 @@ import pytest
 from numba import cfunc, types
 
 from archspec.codegen.machine import this_machine
-from archspec.codegen.shapes import TileShape, blocking, tile_shape
+from archspec.codegen.shapes import VECTOR_UNITS, TileShape, VectorUnit, blocking, tile_shape
 from archspec.codegen.tiles import at, primitives
+from archspec.ir.sizes import Size
+from archspec.plan.products import whole_panels
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -323,3 +326,15 @@ def test_only_a_left_side_with_a_page_between_its_steps_is_packed() -> None:
     gradient = blocking("float32", shape, 4096, 512, left_across=1024, right_turned=False)
     assert gradient.pack_left and gradient.depth < 4096
     assert gradient.scratch(shape) >= gradient.rows * gradient.depth
+
+
+@pytest.mark.parametrize("unit", VECTOR_UNITS, ids=lambda unit: "-".join(sorted(unit.features)) or "plain")
+def test_a_room_for_panels_holds_those_of_every_tile(unit: VectorUnit) -> None:
+    """A plan makes room for panels before it is known which machine cuts them."""
+    for dtype in ("float32", "float64"):
+        for rows, columns in itertools.product((1, 5, 100, None), (1, 7, 40, 100, None)):
+            width = tile_shape(dtype, unit.features, rows, columns).columns
+            for n in (1, 63, 64, 65, 130):
+                assert -(-n // width) * width <= whole_panels(Size.number(n)).constant
+            open_end = whole_panels(Size.symbol("H")).evaluate({"H": 65})
+            assert open_end is not None and -(-65 // width) * width <= open_end
